@@ -1,0 +1,19 @@
+/**
+ * Mistakes that real systems have shipped, planted on purpose so that the simulator can prove it would
+ * notice them (docs/mutants.md). Only the simulator passes one: the host has no way to, and a tidy
+ * test sees to it.
+ */
+export const MUTANTS = {
+  L1: "votedFor is not persisted",
+  L2: "the term is not persisted",
+  L3: "an append is acknowledged before it is synced",
+  L4: "an entry of an earlier term is committed by counting",
+  L13: "AppendEntries does not check prevLogIndex and prevLogTerm",
+  L14: "conflicting entries are not truncated",
+  L18: "matchIndex may go backwards",
+  L19: "the leader answers reads without confirming that it leads",
+  L20: "ReadIndex is used before an entry of the own term is committed",
+  L21: "sessions do not detect duplicates",
+} as const;
+
+export type MutantId = keyof typeof MUTANTS;

@@ -1,0 +1,83 @@
+/**
+ * Every error a client can see: its stable code, and what is certain about the operation. Codes never
+ * change within a major version; the sentences may.
+ *
+ * - `not-applied`: it has not taken effect and will not.
+ * - `unknown`: it may have taken effect, or may yet.
+ * - `applied`: it has taken effect; something else was not reached.
+ */
+export type Outcome = "not-applied" | "unknown" | "applied";
+
+export interface ErrorSpec {
+  readonly outcome: Outcome;
+  /** Whether the same request may succeed if sent again. */
+  readonly retryable: boolean;
+  /** What it means and what to do. */
+  readonly meaning: string;
+}
+
+export const ERRORS = {
+  NOLEADER: {
+    outcome: "not-applied",
+    retryable: true,
+    meaning:
+      "No leader of this keyspace could be reached within the deadline, and the request was handed to none. A majority of its nodes must be up and connected; see `trefoil status`.",
+  },
+  TIMEOUT: {
+    outcome: "unknown",
+    retryable: false,
+    meaning:
+      "The request was handed to a leader and not confirmed within the deadline. A write may have been applied or may yet be; a read has no effect and may be sent again.",
+  },
+  CONCERN_UNMET: {
+    outcome: "applied",
+    retryable: false,
+    meaning:
+      "The write is committed and will not be lost, but fewer nodes than its write concern asks for hold it durably so far.",
+  },
+  CONCERN: {
+    outcome: "not-applied",
+    retryable: false,
+    meaning:
+      "This write or read concern cannot be given here: it names more nodes than there are, or asks for less than a majority where the reply depends on the state.",
+  },
+  BUSY: {
+    outcome: "not-applied",
+    retryable: true,
+    meaning: "Too many requests are waiting on this node. Send fewer at a time, or wait.",
+  },
+  MODEL: {
+    outcome: "not-applied",
+    retryable: false,
+    meaning: "This keyspace's replication model cannot give the command its meaning.",
+  },
+  NOKEYSPACE: {
+    outcome: "not-applied",
+    retryable: false,
+    meaning: "There is no keyspace of this name or number.",
+  },
+  HALTED: {
+    outcome: "not-applied",
+    retryable: false,
+    meaning:
+      "This keyspace is halted on this node because applying an entry failed (GEN5). The node's log has the reason; other keyspaces go on.",
+  },
+  SESSION_EXPIRED: {
+    outcome: "not-applied",
+    retryable: true,
+    meaning:
+      "The node's session with this keyspace was replaced, so the request was not executed. Send it again.",
+  },
+  SHUTTING_DOWN: {
+    outcome: "not-applied",
+    retryable: true,
+    meaning: "This node is being stopped. Send the request to another one.",
+  },
+  LIMIT: {
+    outcome: "not-applied",
+    retryable: false,
+    meaning: "A key, value, argument or array is larger than the limit (docs/limits.md).",
+  },
+} as const satisfies Record<string, ErrorSpec>;
+
+export type ErrorCode = keyof typeof ERRORS;

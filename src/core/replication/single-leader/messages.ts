@@ -1,0 +1,146 @@
+import type { Instant, LogIndex, Term } from "../../contract/ids.ts";
+import type { Reply } from "../../contract/reply.ts";
+
+/**
+ * An entry as it lies in the log, in AppendEntries and on disk: one array, encoded once at the edge
+ * (STO2). `entry.ts` has the layout.
+ */
+export type EntryBytes = Uint8Array;
+
+/** Raft's messages, and those by which a node hands its clients' commands to the leader (LEAD8). */
+export type SingleLeaderMessage =
+  | {
+      readonly kind: "requestVote";
+      readonly term: Term;
+      readonly lastLogIndex: LogIndex;
+      readonly lastLogTerm: Term;
+      /** A pre-vote asks whether an election could be won, and changes nobody's state (thesis §9.6). */
+      readonly preVote: boolean;
+      /** Set when the leader asked for this election: it overrides the check that a leader is alive. */
+      readonly transfer: boolean;
+    }
+  | {
+      readonly kind: "vote";
+      readonly term: Term;
+      readonly granted: boolean;
+      readonly preVote: boolean;
+    }
+  | {
+      readonly kind: "appendEntries";
+      readonly term: Term;
+      readonly prevLogIndex: LogIndex;
+      readonly prevLogTerm: Term;
+      readonly commitIndex: LogIndex;
+      /** Entries that follow prevLogIndex, in order; empty in a heartbeat. */
+      readonly entries: readonly EntryBytes[];
+      /** The confirmation round it belongs to; the reply says the highest one seen (LEAD5). */
+      readonly round: number;
+      /** LEAD6: with `freshIndex` applied, the follower's state is no older than its own `freshStamp`. */
+      readonly freshStamp: Instant;
+      readonly freshIndex: LogIndex;
+    }
+  | {
+      readonly kind: "appendReply";
+      readonly term: Term;
+      readonly success: boolean;
+      /** On success: durable and equal to the leader's log up to here. */
+      readonly matchIndex: LogIndex;
+      /** On failure: where the two logs may still agree, and the term there (thesis §5.3). */
+      readonly hintIndex: LogIndex;
+      readonly hintTerm: Term;
+      /** The index that was refused, by which the leader tells a stale refusal. */
+      readonly refusedIndex: LogIndex;
+      readonly round: number;
+      /** The follower's own clock when it replied (LEAD6). */
+      readonly stamp: Instant;
+      readonly appliedIndex: LogIndex;
+    }
+  | {
+      readonly kind: "installSnapshot";
+      readonly term: Term;
+      /** The snapshot's identity: chunks of another one are refused. */
+      readonly lastIndex: LogIndex;
+      readonly lastTerm: Term;
+      readonly stream: number;
+      /** Counts the chunks of this stream from 0. */
+      readonly chunk: number;
+      readonly rows: Uint8Array;
+      readonly done: boolean;
+      readonly round: number;
+    }
+  | {
+      readonly kind: "snapshotReply";
+      readonly term: Term;
+      readonly stream: number;
+      /** The next chunk wanted. */
+      readonly next: number;
+      /** Installed and durable. */
+      readonly installed: boolean;
+      readonly lastIndex: LogIndex;
+      readonly round: number;
+      readonly stamp: Instant;
+    }
+  /** Leadership transfer (thesis §3.10): start an election now. */
+  | { readonly kind: "timeoutNow"; readonly term: Term }
+  | {
+      readonly kind: "forward";
+      /** The leader's term: any other leader, and the same one later, refuses it. */
+      readonly term: Term;
+      /** A stream's number is drawn anew whenever it starts over; within it, messages count from 1. */
+      readonly stream: number;
+      readonly count: number;
+      /** 0 while the sender has no session yet: then `items` is one registration. */
+      readonly session: number;
+      /** The sender needs no answer below this sequence any more. */
+      readonly floor: number;
+      readonly items: readonly ForwardItem[];
+    }
+  | {
+      readonly kind: "forwardReply";
+      readonly term: Term;
+      readonly stream: number;
+      /** The last `count` taken in: nothing before it needs to be sent again in this stream. */
+      readonly count: number;
+      /** Set in answer to a registration. */
+      readonly session: number;
+      readonly answers: readonly ForwardAnswer[];
+    };
+
+export type ForwardItem =
+  | { readonly kind: "register"; readonly boot: string }
+  /** `concern` as in LEAD4: 0 leader only, -1 majority, -2 all, else the number. */
+  | {
+      readonly kind: "write";
+      readonly sequence: number;
+      readonly concern: number;
+      readonly deadlineMs: number;
+      readonly entry: EntryBytes;
+    }
+  | {
+      readonly kind: "read";
+      readonly ticket: number;
+      /** Evaluated right after this sequence, so that it sees every earlier write of its connection. */
+      readonly afterSequence: number;
+      readonly payload: Uint8Array;
+    }
+  | {
+      readonly kind: "wait";
+      readonly ticket: number;
+      readonly afterSequence: number;
+      /** Of the connection's last write, as its answer said; the entry that must still be there. */
+      readonly term: Term;
+      readonly index: LogIndex;
+      readonly replicas: number;
+      readonly deadlineMs: number;
+    };
+
+export interface ForwardAnswer {
+  /** The write's sequence, or 0. */
+  readonly sequence: number;
+  /** The read's or wait's ticket, or 0. */
+  readonly ticket: number;
+  readonly reply: Reply;
+  readonly term: Term;
+  readonly index: LogIndex;
+  readonly durable: number;
+}
