@@ -21,8 +21,10 @@ function install() {
   const lock = readFileSync(join(root, "package-lock.json"), "utf8");
   const stamp = join(root, "node_modules", ".trefoil-installed");
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return;
-  say("Installing dependencies (npm ci) …");
-  run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
+  say("Installing dependencies …");
+  // Not `npm ci`: it insists on entries for every platform's optional packages, and npm leaves out
+  // of the lock file those that the registry it was written with does not have.
+  run("npm", ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund"]);
   writeFileSync(stamp, lock);
 }
 

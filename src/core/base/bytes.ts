@@ -3,23 +3,20 @@ import { assert } from "./assert.ts";
 /**
  * Bytes in JavaScript, for code that must not know Node's `Buffer`.
  *
- * Keys travel as *byte strings*: one UTF-16 unit per byte, each ≤ 0xFF. They are compact in V8, work
- * as `Map` keys, and their `<` is the order of the bytes, which is the order every model uses.
+ * Keys travel as *byte strings*: one UTF-16 unit per byte, each ≤ 0xFF. They are compact in V8,
+ * work as `Map` keys, and their `<` is the order of the bytes, which is the order every model uses.
  */
 export type ByteString = string;
 
+/** No bytes, shared by all who need none. */
 export const EMPTY: Uint8Array = new Uint8Array(0);
 
 /** The widest slice that `String.fromCharCode` takes as arguments without risking the stack. */
 const CHUNK_BYTES_MAX = 4096;
 
+/** The bytes in [from, to) as a byte string. A copy. */
 export function toByteString(bytes: Uint8Array, from = 0, to: number = bytes.length): ByteString {
   assert(from >= 0 && from <= to && to <= bytes.length, "byte range outside the array");
-  if (to - from <= 24) {
-    let text = "";
-    for (let i = from; i < to; i += 1) text += String.fromCharCode(bytes[i]!);
-    return text;
-  }
   let text = "";
   for (let i = from; i < to; i += CHUNK_BYTES_MAX) {
     const part = bytes.subarray(i, Math.min(to, i + CHUNK_BYTES_MAX));
@@ -28,6 +25,7 @@ export function toByteString(bytes: Uint8Array, from = 0, to: number = bytes.len
   return text;
 }
 
+/** The bytes of a byte string, in a new array. */
 export function fromByteString(text: ByteString): Uint8Array {
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i += 1) {
@@ -48,10 +46,12 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return a.length - b.length;
 }
 
+/** Whether two arrays hold the same bytes. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && compareBytes(a, b) === 0;
 }
 
+/** All parts, one after the other, in a new array. */
 export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
   let length = 0;
   for (const part of parts) length += part.length;
@@ -116,6 +116,7 @@ export function decodeUtf8(bytes: Uint8Array): string {
   return text;
 }
 
+/** Whether the bytes are well-formed UTF-8: no overlong forms, no surrogates. */
 export function isUtf8(bytes: Uint8Array): boolean {
   let at = 0;
   while (at < bytes.length) {
@@ -157,6 +158,7 @@ export function putU16(bytes: Uint8Array, at: number, value: number): void {
   bytes[at + 1] = value >>> 8;
 }
 
+/** Writes 32 bits, the lowest byte first. */
 export function putU32(bytes: Uint8Array, at: number, value: number): void {
   bytes[at] = value;
   bytes[at + 1] = value >>> 8;
@@ -164,22 +166,26 @@ export function putU32(bytes: Uint8Array, at: number, value: number): void {
   bytes[at + 3] = value >>> 24;
 }
 
+/** Writes a whole number below 2^48, the lowest byte first. */
 export function putU48(bytes: Uint8Array, at: number, value: number): void {
   assert(value >= 0 && value <= U48_MAX && Number.isInteger(value), `not a u48: ${value}`);
   putU32(bytes, at, value >>> 0);
   putU16(bytes, at + 4, Math.floor(value / U32));
 }
 
+/** Reads 16 bits, the lowest byte first. */
 export function getU16(bytes: Uint8Array, at: number): number {
   return bytes[at]! | (bytes[at + 1]! << 8);
 }
 
+/** Reads 32 bits as an unsigned number, the lowest byte first. */
 export function getU32(bytes: Uint8Array, at: number): number {
   return (
     (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0
   );
 }
 
+/** Reads 48 bits, the lowest byte first; exact, being below 2^53. */
 export function getU48(bytes: Uint8Array, at: number): number {
   return getU32(bytes, at) + getU16(bytes, at + 4) * U32;
 }

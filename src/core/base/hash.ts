@@ -16,6 +16,7 @@ function makeTable(): Uint32Array {
   return table;
 }
 
+/** CRC-32 by table; `seed` is the checksum of the bytes before these. */
 export function crc32(bytes: Uint8Array, seed = 0): number {
   let c = ~seed;
   for (let i = 0; i < bytes.length; i += 1) c = TABLE[(c ^ bytes[i]!) & 0xff]! ^ (c >>> 8);

@@ -1,7 +1,7 @@
 /**
- * Mistakes that real systems have shipped, planted on purpose so that the simulator can prove it would
- * notice them (docs/mutants.md). Only the simulator passes one: the host has no way to, and a tidy
- * test sees to it.
+ * Mistakes that real systems have shipped, planted on purpose so that the simulator can prove it
+ * would notice them (docs/mutants.md). Only the simulator passes one: the host has no way to, and a
+ * tidy test sees to it.
  */
 export const MUTANTS = {
   L1: "votedFor is not persisted",
@@ -16,4 +16,5 @@ export const MUTANTS = {
   L21: "sessions do not detect duplicates",
 } as const;
 
+/** The number of a planted mistake. */
 export type MutantId = keyof typeof MUTANTS;

@@ -2,16 +2,21 @@ import { assert } from "./assert.ts";
 
 const CHUNK_KEYS_MAX = 512;
 
+/** Putting this many keys into their places takes about a millisecond: no scan waits longer. */
+const UNPLACED_KEYS_MAX = 1024;
+
 /**
  * A map of byte strings that is iterated in the order of its keys.
  *
  * Point look-ups go to a hash map; the order is kept in a list of sorted chunks that only new and
- * deleted keys touch, so that overwriting costs no search: O(1) get and overwrite, O(log n + 512)
- * insert and delete.
+ * deleted keys touch. New keys are put into their places in batches, which is cheaper than one by
+ * one, but never later than the next look at the order.
  */
 export class SortedMap<V> {
   readonly #values = new Map<string, V>();
-  readonly #chunks: string[][] = [];
+  #chunks: string[][] = [];
+  /** Keys that are in the map but not yet in the chunks. */
+  #unplaced: string[] = [];
 
   get size(): number {
     return this.#values.size;
@@ -28,11 +33,18 @@ export class SortedMap<V> {
   set(key: string, value: V): void {
     const before = this.#values.size;
     this.#values.set(key, value);
-    if (this.#values.size !== before) this.#insert(key);
+    if (this.#values.size === before) return;
+    this.#unplaced.push(key);
+    if (this.#unplaced.length >= UNPLACED_KEYS_MAX) this.#place();
   }
 
   delete(key: string): boolean {
     if (!this.#values.delete(key)) return false;
+    if (this.#unplaced.at(-1) === key) {
+      this.#unplaced.pop();
+      return true;
+    }
+    this.#place();
     const c = this.#chunkOf(key);
     const chunk = this.#chunks[c]!;
     const at = lowerBound(chunk, key);
@@ -44,11 +56,13 @@ export class SortedMap<V> {
 
   clear(): void {
     this.#values.clear();
-    this.#chunks.length = 0;
+    this.#chunks = [];
+    this.#unplaced = [];
   }
 
   /** The first key ≥ `from`, or null. */
   ceilingKey(from: string): string | null {
+    this.#place();
     if (this.#chunks.length === 0) return null;
     const c = this.#chunkOf(from);
     const chunk = this.#chunks[c]!;
@@ -61,8 +75,11 @@ export class SortedMap<V> {
     return this.ceilingKey(`${after}\0`);
   }
 
-  /** Keys in [from, to), in order; `to` null means to the end. Valid while the map is not changed. */
+  /**
+   * Keys in [from, to), in order; `to` null means to the end. Valid while the map is not changed.
+   */
   *keys(from = "", to: string | null = null): Generator<string> {
+    this.#place();
     if (this.#chunks.length === 0) return;
     let c = this.#chunkOf(from);
     let at = lowerBound(this.#chunks[c]!, from);
@@ -80,6 +97,38 @@ export class SortedMap<V> {
 
   *entries(from = "", to: string | null = null): Generator<readonly [string, V]> {
     for (const key of this.keys(from, to)) yield [key, this.#values.get(key) as V];
+  }
+
+  /** Brings the keys that came since the last time into the order. */
+  #place(): void {
+    const { length } = this.#unplaced;
+    if (length === 0) return;
+    const fresh = this.#unplaced.sort(compareKeys);
+    this.#unplaced = [];
+    // Few among many are put in one by one; otherwise one pass over all of them is cheaper.
+    if (length * 16 < this.#values.size) for (const key of fresh) this.#insert(key);
+    else this.#rebuild(fresh);
+    assert(this.#chunks.length > 0, "keys without a chunk");
+  }
+
+  #rebuild(fresh: readonly string[]): void {
+    const old = this.#chunks.flat();
+    const chunks: string[][] = [];
+    let chunk: string[] = [];
+    let o = 0;
+    let f = 0;
+    while (o < old.length || f < fresh.length) {
+      const takeOld = f >= fresh.length || (o < old.length && old[o]! < fresh[f]!);
+      const key = takeOld ? old[o]! : fresh[f]!;
+      if (takeOld) o += 1;
+      else f += 1;
+      chunk.push(key);
+      if (chunk.length < CHUNK_KEYS_MAX / 2) continue;
+      chunks.push(chunk);
+      chunk = [];
+    }
+    if (chunk.length > 0) chunks.push(chunk);
+    this.#chunks = chunks;
   }
 
   /** The chunk that holds the key or would take it. */
@@ -119,4 +168,8 @@ function lowerBound(sorted: readonly string[], key: string): number {
     else high = middle;
   }
   return low;
+}
+
+function compareKeys(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }

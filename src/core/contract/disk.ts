@@ -3,10 +3,10 @@
  * the host, `SimDisk` in the simulator; both pass the same conformance suite.
  *
  * Reads are synchronous; they serve recovery, and snapshots that are being sent. Everything that
- * changes the directory is submitted with a number and answered by a `DiskCompletion` that carries it.
- * Operations on one file are carried out in the order submitted; operations on different files in
- * any order, and their completions arrive in any order. Nothing but a completed `sync` makes bytes
- * durable, and nothing but a completed `syncDirectory` a name.
+ * changes the directory is submitted with a number and answered by a `DiskCompletion` that carries
+ * it. Operations on one file are carried out in the order submitted; operations on different files
+ * in any order, and their completions arrive in any order. Nothing but a completed `sync` makes
+ * bytes durable, and nothing but a completed `syncDirectory` a name.
  */
 export interface Disk {
   /** Names of the files in the directory, in ascending order of bytes. */
@@ -33,14 +33,19 @@ export interface Disk {
 /** Names a submitted operation until its completion; chosen by the submitter, unique per Disk. */
 export type DiskOp = number;
 
+/** What became of one submitted operation. */
 export interface DiskCompletion {
   readonly op: DiskOp;
-  /** Null when done. Anything else stops the node: a failed write or sync is never retried (STO8). */
+  /**
+   * Null when done. Anything else stops the node: a failed write or sync is never retried (STO8).
+   */
   readonly error: DiskError | null;
 }
 
+/** Why an operation failed, as far as it matters to anyone: full, broken, or not there. */
 export type DiskErrorCode = "DISK_FULL" | "DISK_FAILED" | "DISK_MISSING";
 
+/** An operation on the data directory failed. */
 export class DiskError extends Error {
   override readonly name = "DiskError";
   readonly code: DiskErrorCode;

@@ -1,6 +1,6 @@
 /**
- * Every error a client can see: its stable code, and what is certain about the operation. Codes never
- * change within a major version; the sentences may.
+ * Every error a client can see: its stable code, and what is certain about the operation. Codes
+ * never change within a major version; the sentences may.
  *
  * - `not-applied`: it has not taken effect and will not.
  * - `unknown`: it may have taken effect, or may yet.
@@ -8,6 +8,7 @@
  */
 export type Outcome = "not-applied" | "unknown" | "applied";
 
+/** What a code means, and what is certain when it is answered. */
 export interface ErrorSpec {
   readonly outcome: Outcome;
   /** Whether the same request may succeed if sent again. */
@@ -16,6 +17,7 @@ export interface ErrorSpec {
   readonly meaning: string;
 }
 
+/** Every code, with its meaning. `docs/errors.md` shows the same. */
 export const ERRORS = {
   NOLEADER: {
     outcome: "not-applied",
@@ -80,4 +82,5 @@ export const ERRORS = {
   },
 } as const satisfies Record<string, ErrorSpec>;
 
+/** One of the stable codes. */
 export type ErrorCode = keyof typeof ERRORS;

@@ -27,7 +27,9 @@ export type GroupCall =
       readonly concern: ReadConcern;
       readonly deadline: Instant;
     }
-  /** WAIT: until `replicas` besides the leader hold the connection's last write, or the deadline. */
+  /**
+   * WAIT: until `replicas` besides the leader hold the connection's last write, or the deadline.
+   */
   | {
       readonly kind: "wait";
       readonly connection: ConnectionId;
@@ -44,6 +46,7 @@ export interface GroupReply {
   readonly meta: ReplyMeta;
 }
 
+/** How an answer came about. */
 export interface ReplyMeta {
   /** Where a write stands in the log, or how far the state that a read saw had come. */
   readonly term: Term;
@@ -54,6 +57,7 @@ export interface ReplyMeta {
   readonly leader: NodeId | null;
 }
 
+/** For answers that no replica gave. */
 export const NO_META: ReplyMeta = { term: 0, index: 0, durable: 0, leader: null };
 
 /** A group as one node sees it; `trefoil status` and INFO show it. */

@@ -2,6 +2,7 @@ import { assert } from "../base/assert.ts";
 import type { BatchNumber, NodeId, RequestId } from "./ids.ts";
 import type { Vocabulary } from "./protocol.ts";
 
+/** Something that leaves the node: a message to a peer, or an answer to a local caller. */
 export type Effect<V extends Vocabulary> =
   | { readonly kind: "send"; readonly to: NodeId; readonly message: V["message"] }
   | { readonly kind: "reply"; readonly to: RequestId; readonly reply: V["reply"] };
@@ -17,7 +18,9 @@ export interface Batch<V extends Vocabulary> {
 
 /** The side of the Outbox that a protocol sees. */
 export interface Emitter<V extends Vocabulary> {
-  /** The batch that a `write` of this turn will be part of; `written` says it when it is on disk. */
+  /**
+   * The batch that a `write` of this turn will be part of; `written` says it when it is on disk.
+   */
   readonly batch: BatchNumber;
   send(to: NodeId, message: V["message"]): void;
   reply(to: RequestId, reply: V["reply"]): void;

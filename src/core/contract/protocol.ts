@@ -13,6 +13,7 @@ export interface Vocabulary {
   readonly record: unknown;
 }
 
+/** Everything that can happen to a protocol. */
 export type Input<V extends Vocabulary> =
   | { readonly kind: "message"; readonly from: NodeId; readonly message: V["message"] }
   | { readonly kind: "request"; readonly id: RequestId; readonly command: V["command"] }
@@ -28,9 +29,10 @@ export type Input<V extends Vocabulary> =
 /**
  * A deterministic state machine: everything it does follows from its inputs, their order and `now`.
  *
- * The owner calls `step` for each input that has arrived and then `settle` once; how many steps share
- * a settle is the owner's choice (the simulator draws it), so a protocol must be right for any number.
- * `now` never decreases from call to call. A throw ends the node: half a change is in memory.
+ * The owner calls `step` for each input that has arrived and then `settle` once; how many steps
+ * share a settle is the owner's choice (the simulator draws it), so a protocol must be right for
+ * any number. `now` never decreases from call to call. A throw ends the node: half a change is in
+ * memory.
  */
 export interface Protocol<V extends Vocabulary> {
   /** Takes in one input and changes state. Effects may be emitted here or left to `settle`. */

@@ -8,7 +8,10 @@ import { ERRORS, type ErrorCode, type Outcome } from "./errors.ts";
  */
 export type Reply =
   | { readonly kind: "simple"; readonly text: string }
-  /** `code` is the first word (`ERR`, `WRONGTYPE`, ours); outcome null leaves the text as Redis has it. */
+  /**
+   * `code` is the first word (`ERR`, `WRONGTYPE`, ours); outcome null leaves the text as Redis has
+   * it.
+   */
   | {
       readonly kind: "error";
       readonly code: string;
@@ -30,26 +33,39 @@ export type Reply =
   /** Keys and values alternate; RESP2 sees a flat array. */
   | { readonly kind: "map"; readonly items: readonly Reply[] };
 
+/** The simple string OK. */
 export const OK: Reply = { kind: "simple", text: "OK" };
+
+/** No value, as a null bulk string in RESP2. */
 export const NULL: Reply = { kind: "null" };
+
+/** No value, as a null array in RESP2. */
 export const NULL_ARRAY: Reply = { kind: "nullArray" };
+
+/** The integer 0, shared. */
 export const ZERO: Reply = { kind: "integer", value: 0 };
+
+/** The integer 1, shared. */
 export const ONE: Reply = { kind: "integer", value: 1 };
 
+/** A whole number; the common ones are shared. */
 export function integer(value: number | bigint): Reply {
   if (value === 0) return ZERO;
   if (value === 1) return ONE;
   return { kind: "integer", value };
 }
 
+/** A bulk string that takes over the array. */
 export function bulk(bytes: Uint8Array): Reply {
   return { kind: "bulk", bytes };
 }
 
+/** A bulk string with the UTF-8 of a text. */
 export function bulkText(text: string): Reply {
   return { kind: "bulk", bytes: encodeUtf8(text) };
 }
 
+/** An array of replies, in order. */
 export function array(items: readonly Reply[]): Reply {
   return { kind: "array", items };
 }
@@ -132,9 +148,9 @@ export function readReply(reader: ByteReader, depth = 0): Reply {
       return { kind: "error", code, message, outcome: OUTCOMES[reader.u8()] ?? null };
     }
     case "integer":
-      return integer(Number(reader.text()));
+      return integer(Number(wholeNumber(reader.text())));
     case "bigint":
-      return { kind: "integer", value: BigInt(reader.text()) };
+      return { kind: "integer", value: BigInt(wholeNumber(reader.text())) };
     case "double":
       return { kind: "double", value: Number(reader.text()) };
     case "bulk":
@@ -159,4 +175,9 @@ export function readReply(reader: ByteReader, depth = 0): Reply {
     default:
       return unreachable(tag);
   }
+}
+
+function wholeNumber(text: string): string {
+  if (!/^-?[0-9]{1,40}$/.test(text)) throw new FormatError("not a whole number");
+  return text;
 }

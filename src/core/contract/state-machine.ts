@@ -12,6 +12,7 @@ export interface StateReader {
   readonly size: number;
 }
 
+/** The same rows for a command that may change them. */
 export interface StateWriter extends StateReader {
   /** Keeps the array: the caller hands it over and does not change it any more. */
   set(key: ByteString, value: Uint8Array): void;

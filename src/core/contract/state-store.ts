@@ -1,15 +1,16 @@
 import type { ByteString } from "../base/bytes.ts";
 import type { LogPosition } from "./ids.ts";
 
+/** A key and its value, as stored. */
 export type Row = readonly [key: ByteString, value: Uint8Array];
 
 /**
- * Where applied state rests below the memtable (STO1, STO5): ordered rows, changed only by one atomic
- * commit at a time. A commit is a checkpoint: after a crash the store holds the last commit that was
- * finished, whole, together with the log position from which to replay.
+ * Where applied state rests below the memtable (STO1, STO5): ordered rows, changed only by one
+ * atomic commit at a time. A commit is a checkpoint: after a crash the store holds the last commit
+ * that was finished, whole, together with the log position from which to replay.
  *
- * In this version the driver is `CheckpointFileStore`: rows in memory, each commit a file. LMDB comes
- * behind the same seam.
+ * In this version the driver is `CheckpointFileStore`: rows in memory, each commit a file. LMDB
+ * comes behind the same seam.
  */
 export interface StateStore {
   get(key: ByteString): Uint8Array | undefined;
@@ -38,7 +39,8 @@ export type CommitProgress = "idle" | "working" | "waiting" | "done";
 export interface SnapshotHandle {
   /**
    * Rows from the cursor on, encoded one after the other as u32 key length, key, u32 value length,
-   * value; about `bytesMax` in all, at least one row. `next` is null after the last. Cursor 0 begins.
+   * value; about `bytesMax` in all, at least one row. `next` is null after the last. Cursor 0
+   * begins.
    */
   chunk(
     cursor: number,

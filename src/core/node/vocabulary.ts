@@ -17,23 +17,28 @@ export type NodeCommand =
   /** It is gone; requests still open on it end unheard. Request id 0. */
   | { readonly kind: "close"; readonly connection: ConnectionId }
   /**
-   * One command: its name and arguments as the client sent them. Views are fine: the node copies what
-   * it keeps. Calls of a connection are answered in the order made.
+   * One command: its name and arguments as the client sent them. Views are fine: the node copies
+   * what it keeps. Calls of a connection are answered in the order made.
    */
   | {
       readonly kind: "call";
       readonly connection: ConnectionId;
       readonly args: readonly Uint8Array[];
     }
-  /** The wall clock, given before each turn that has other inputs: data for log time. Request id 0. */
+  /**
+   * The wall clock, given before each turn that has other inputs: data for log time. Request id 0.
+   */
   | { readonly kind: "clock"; readonly wallMs: WallClock }
-  /** The loop was late by this much: a leader that stalls hands over (DESIGN §5.1). Request id 0. */
+  /**
+   * The loop was late by this much: a leader that stalls hands over. Request id 0.
+   */
   | { readonly kind: "stalled"; readonly lateMs: number }
   /** Stop taking client commands, hand leadership over, and answer `drained` when it is done. */
   | { readonly kind: "drain" }
   /** What this node knows of itself and its groups; answered at once. */
   | { readonly kind: "status" };
 
+/** From the node to its host. */
 export type NodeReply =
   | {
       readonly kind: "resp";
@@ -47,6 +52,7 @@ export type NodeReply =
   | { readonly kind: "drained" }
   | { readonly kind: "status"; readonly status: NodeStatus };
 
+/** What a node knows of itself and of its groups. */
 export interface NodeStatus {
   readonly node: NodeId;
   readonly incarnation: Incarnation;
@@ -61,6 +67,7 @@ export interface NodeStatus {
   })[];
 }
 
+/** The types that a whole node speaks. */
 export interface NodeVocabulary {
   readonly message: NodeMessage;
   readonly command: NodeCommand;

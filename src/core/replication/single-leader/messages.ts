@@ -14,9 +14,13 @@ export type SingleLeaderMessage =
       readonly term: Term;
       readonly lastLogIndex: LogIndex;
       readonly lastLogTerm: Term;
-      /** A pre-vote asks whether an election could be won, and changes nobody's state (thesis §9.6). */
+      /**
+       * A pre-vote asks whether an election could be won, and changes nobody's state (thesis §9.6).
+       */
       readonly preVote: boolean;
-      /** Set when the leader asked for this election: it overrides the check that a leader is alive. */
+      /**
+       * Set when the leader asked for this election: it overrides the check that a leader is alive.
+       */
       readonly transfer: boolean;
     }
   | {
@@ -35,7 +39,10 @@ export type SingleLeaderMessage =
       readonly entries: readonly EntryBytes[];
       /** The confirmation round it belongs to; the reply says the highest one seen (LEAD5). */
       readonly round: number;
-      /** LEAD6: with `freshIndex` applied, the follower's state is no older than its own `freshStamp`. */
+      /**
+       * LEAD6: with `freshIndex` applied, the follower's state is no older than its own
+       * `freshStamp`.
+       */
       readonly freshStamp: Instant;
       readonly freshIndex: LogIndex;
     }
@@ -86,13 +93,14 @@ export type SingleLeaderMessage =
       readonly kind: "forward";
       /** The leader's term: any other leader, and the same one later, refuses it. */
       readonly term: Term;
-      /** A stream's number is drawn anew whenever it starts over; within it, messages count from 1. */
+      /** Goes up whenever the sender starts over; within a stream, messages count from 1. */
       readonly stream: number;
       readonly count: number;
       /** 0 while the sender has no session yet: then `items` is one registration. */
       readonly session: number;
       /** The sender needs no answer below this sequence any more. */
       readonly floor: number;
+      /** In order; empty to ask only how far the leader has come. */
       readonly items: readonly ForwardItem[];
     }
   | {
@@ -101,11 +109,16 @@ export type SingleLeaderMessage =
       readonly stream: number;
       /** The last `count` taken in: nothing before it needs to be sent again in this stream. */
       readonly count: number;
-      /** Set in answer to a registration. */
+      /** Whose stream it is, or the session that a registration opened. */
       readonly session: number;
+      /** The boot that was registered: another boot of the same node must not take its session. */
+      readonly boot: string;
+      /** Counts the replies to this stream from 1: a gap shows that answers were lost. */
+      readonly number: number;
       readonly answers: readonly ForwardAnswer[];
     };
 
+/** One call, handed to the leader in the order of its connection (LEAD8). */
 export type ForwardItem =
   | { readonly kind: "register"; readonly boot: string }
   /** `concern` as in LEAD4: 0 leader only, -1 majority, -2 all, else the number. */
@@ -119,7 +132,9 @@ export type ForwardItem =
   | {
       readonly kind: "read";
       readonly ticket: number;
-      /** Evaluated right after this sequence, so that it sees every earlier write of its connection. */
+      /**
+       * Evaluated right after this sequence, so that it sees every earlier write of its connection.
+       */
       readonly afterSequence: number;
       readonly payload: Uint8Array;
     }
@@ -134,6 +149,7 @@ export type ForwardItem =
       readonly deadlineMs: number;
     };
 
+/** The leader's answer to one call that was handed over. */
 export interface ForwardAnswer {
   /** The write's sequence, or 0. */
   readonly sequence: number;

@@ -1,0 +1,244 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { encodeUtf8, FormatError, toByteString } from "../base/bytes.ts";
+import { SortedMap } from "../base/sorted-map.ts";
+import { bulkText, integer, NULL, OK, type Reply } from "../contract/reply.ts";
+import type { StateWriter } from "../contract/state-machine.ts";
+import { CommandEncoder, commandMachine, decodeCommand, encodeCommand } from "./command-machine.ts";
+import { COMMANDS, checkCall, lookupCommand } from "./table.ts";
+
+function words(...texts: string[]): Uint8Array[] {
+  return texts.map((text) => encodeUtf8(text));
+}
+
+function encoded(...texts: string[]): Uint8Array {
+  const args = words(...texts);
+  return encodeCommand(lookupCommand(args[0]!)!, args);
+}
+
+class State implements StateWriter {
+  readonly map = new SortedMap<Uint8Array>();
+  changes = 0;
+
+  get size(): number {
+    return this.map.size;
+  }
+
+  get(key: string) {
+    return this.map.get(key);
+  }
+
+  rows(from: string, to: string | null) {
+    return this.map.entries(from, to);
+  }
+
+  set(key: string, value: Uint8Array) {
+    this.changes += 1;
+    this.map.set(key, value);
+  }
+
+  delete(key: string) {
+    const isDeleted = this.map.delete(key);
+    if (isDeleted) this.changes += 1;
+    return isDeleted;
+  }
+
+  clear() {
+    this.changes += 1;
+    this.map.clear();
+  }
+}
+
+function apply(state: State, ...texts: string[]): Reply {
+  return commandMachine.apply(encoded(...texts), state, 0);
+}
+
+describe("a command as it goes to the log", () => {
+  test("its bytes, which never change", () => {
+    expect([...encoded("SET", "k", "v1")]).toEqual([
+      ...[1, 0, 2, 0, 0, 0],
+      ...[1, 0, 0, 0, 0x6b],
+      ...[2, 0, 0, 0, 0x76, 0x31],
+    ]);
+    expect([...encoded("DBSIZE")]).toEqual([78, 0, 0, 0, 0, 0]);
+  });
+
+  test("the ids, which never change and are never used again", () => {
+    const ids = COMMANDS.filter((spec) => spec.kind === "read" || spec.kind === "write");
+    const table = ids
+      .map((spec) => `${spec.id} ${spec.name}`)
+      .sort((a, b) => parseInt(a, 10) - parseInt(b, 10));
+    expect(table.join(", ")).toBe(
+      "1 set, 2 get, 3 setnx, 4 getset, 5 getdel, 6 getex, 7 mget, 8 mset, 9 msetnx, 10 append, " +
+        "11 strlen, 12 getrange, 13 substr, 14 setrange, 20 incr, 21 decr, 22 incrby, 23 decrby, " +
+        "24 incrbyfloat, 30 lcs, 50 setbit, 51 getbit, 52 bitcount, 53 bitpos, 54 bitop, " +
+        "55 bitfield, 56 bitfield_ro, 70 del, 71 unlink, 72 exists, 73 touch, 74 type, 75 rename, " +
+        "76 renamenx, 77 copy, 78 dbsize, 79 flushdb, 80 object, 81 randomkey, 90 keys, 91 scan, " +
+        "100 ttl, 101 pttl, 102 expiretime, 103 pexpiretime, 104 persist",
+    );
+  });
+
+  test("is decoded to what it was", () => {
+    const spec = lookupCommand(encodeUtf8("mget"))!;
+    const args = fc.array(fc.uint8Array({ maxLength: 50 }), { minLength: 1, maxLength: 20 });
+    fc.assert(
+      fc.property(args, (rest) => {
+        const decoded = decodeCommand(encodeCommand(spec, [encodeUtf8("MGET"), ...rest]));
+        expect(decoded.spec).toBe(spec);
+        expect(decoded.args.slice(1).map((arg) => toByteString(arg))).toEqual(
+          rest.map((arg) => toByteString(arg)),
+        );
+      }),
+    );
+  });
+
+  test("encoded into slabs it has the same bytes, and keeps them", () => {
+    const encoder = new CommandEncoder();
+    const spec = lookupCommand(encodeUtf8("SET"))!;
+    const calls = Array.from({ length: 300 }, (_, i) =>
+      words("SET", `key${i}`, "v".repeat((i * 37) % 5000)),
+    );
+    const slabbed = calls.map((args) => encoder.encode(spec, args));
+    for (const [i, args] of calls.entries()) {
+      expect(toByteString(slabbed[i]!)).toBe(toByteString(encodeCommand(spec, args)));
+    }
+  });
+
+  test("cut off or lengthened anywhere, it is refused", () => {
+    const whole = encoded("SET", "key", "value");
+    for (let length = 0; length < whole.length; length += 1) {
+      expect(() => decodeCommand(whole.slice(0, length))).toThrow(FormatError);
+    }
+    expect(() => decodeCommand(Uint8Array.of(...whole, 0))).toThrow(FormatError);
+    expect(() => decodeCommand(Uint8Array.of(0xff, 0xff, 0, 0, 0, 0))).toThrow(FormatError);
+    expect(() => decodeCommand(Uint8Array.of(1, 0, 0, 0, 0, 0))).toThrow(FormatError);
+  });
+
+  test("hostile bytes throw nothing but FormatError", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => {
+        try {
+          decodeCommand(bytes);
+        } catch (failure) {
+          expect(failure).toBeInstanceOf(FormatError);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe("the state machine", () => {
+  test("applies writes and answers reads", () => {
+    const state = new State();
+    expect(apply(state, "SET", "k", "1")).toEqual(OK);
+    expect(apply(state, "INCR", "k")).toEqual(integer(2));
+    expect(commandMachine.read(encoded("GET", "k"), state, 0)).toEqual(bulkText("2"));
+    expect(commandMachine.read(encoded("GET", "none"), state, 0)).toEqual(NULL);
+    expect([...state.map.entries()]).toEqual([["k", Uint8Array.of(1, 0x32)]]);
+  });
+
+  test("a value does not pin the frame that it came in", () => {
+    const state = new State();
+    const frame = encoded("SET", "k", "value");
+    commandMachine.apply(frame, state, 0);
+    expect(state.get("k")?.buffer).not.toBe(frame.buffer);
+  });
+
+  test("values of another kind are refused by what takes registers", () => {
+    const state = new State();
+    const wrongType = {
+      kind: "error",
+      code: "WRONGTYPE",
+      message: "Operation against a key holding the wrong kind of value",
+      outcome: null,
+    };
+    for (const call of [
+      ["GETSET", "c", "1"],
+      ["GETDEL", "c"],
+      ["APPEND", "c", "1"],
+      ["SETRANGE", "c", "0", "1"],
+      ["INCR", "c"],
+      ["INCRBYFLOAT", "c", "1"],
+      ["SETBIT", "c", "0", "1"],
+      ["BITFIELD", "c", "SET", "u8", "0", "1"],
+      ["BITOP", "NOT", "d", "c"],
+      ["SET", "c", "1", "GET"],
+    ]) {
+      state.map.set("c", Uint8Array.of(2, 0));
+      state.changes = 0;
+      expect(apply(state, ...call)).toEqual(wrongType);
+      expect(state.changes).toBe(0);
+    }
+    for (const call of [
+      ["GET", "c"],
+      ["STRLEN", "c"],
+      ["GETRANGE", "c", "0", "1"],
+      ["BITPOS", "c", "1"],
+    ]) {
+      expect(commandMachine.read(encoded(...call), state, 0)).toEqual(wrongType);
+    }
+    expect(commandMachine.read(encoded("MGET", "c"), state, 0)).toEqual({
+      kind: "array",
+      items: [NULL],
+    });
+    expect(commandMachine.read(encoded("TYPE", "c"), state, 0)).toEqual({
+      kind: "simple",
+      text: "unknown",
+    });
+    expect(apply(state, "SET", "c", "1")).toEqual(OK);
+  });
+
+  test("a refusal has changed nothing, and no arguments make it throw", () => {
+    const travelling = COMMANDS.flatMap((spec) =>
+      spec.kind === "read" || spec.kind === "write" ? [spec] : [],
+    );
+    const arg = fc.oneof(
+      fc.constantFrom(
+        ...words("k", "n", "0", "1", "-1", "9223372036854775807", "GET", "SET", "u8"),
+      ),
+      fc.constantFrom(
+        ...words("#1", "NX", "XX", "AND", "NOT", "IDX", "BIT", "COUNT", "MATCH", "inf"),
+      ),
+      fc.uint8Array({ maxLength: 12 }),
+    );
+    const args = fc.array(arg, { minLength: 1, maxLength: 8 });
+    const state = new State();
+    fc.assert(
+      fc.property(fc.constantFrom(...travelling), args, (spec, rest) => {
+        const all = [encodeUtf8(spec.name), ...rest];
+        const isAllowed = spec.arity >= 0 ? all.length === spec.arity : all.length >= -spec.arity;
+        if (!isAllowed && spec.toWire === undefined) return;
+        state.changes = 0;
+        const command = encodeCommand(spec, all);
+        // What the edge would have refused may still come from a log: it must not stop the node.
+        const reply =
+          spec.kind === "write"
+            ? commandMachine.apply(command, state, 0)
+            : commandMachine.read(command, state, 0);
+        if (reply.kind === "error" || spec.kind === "read") expect(state.changes).toBe(0);
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
+  test("what the edge refuses, apply refuses in the same words", () => {
+    const calls = [
+      ["SET", "k", "v", "NX", "XX"],
+      ["SET", "k", "v", "EX", "10"],
+      ["INCRBY", "k", "x"],
+      ["SETRANGE", "k", "-1", "x"],
+      ["MSET", "a", "1", "b"],
+      ["BITOP", "FOO", "d", "a"],
+      ["BITFIELD", "k", "GET", "u64", "0"],
+      ["COPY", "a", "a"],
+      ["FLUSHDB", "NOW"],
+    ];
+    for (const call of calls) {
+      const args = words(...call);
+      const refused = checkCall(lookupCommand(args[0]!), args);
+      expect(refused?.kind).toBe("error");
+      expect(apply(new State(), ...call)).toEqual(refused);
+    }
+  });
+});

@@ -1,0 +1,25 @@
+/**
+ * What a command may be at most (GEN5). Checked on the accepting node before anything is proposed,
+ * so that no entry reaches the log that a replica could not hold. `docs/limits.md` states them to
+ * users.
+ */
+export const LIMITS = {
+  /** Bytes of a key. */
+  keyBytesMax: 65_536,
+  /** Bytes of a value, and of any single argument; what CONFIG GET calls proto-max-bulk-len. */
+  valueBytesMax: 8_388_608,
+  /** Arguments of a command, its name among them. */
+  argsMax: 131_072,
+  /** Bytes of a command as it goes to the log, so that one entry stays far below a log segment. */
+  commandBytesMax: 12_582_912,
+  /** Keys that one SCAN looks at, whatever COUNT asks: longer work would stall the node. */
+  scanCountMax: 10_000,
+  /** SCAN cursors that a node remembers; the least recently used goes first. */
+  scanCursorsMax: 16_384,
+  /** Bytes of a client's name, library name and library version. */
+  clientTextBytesMax: 256,
+  /** Operations in one BITFIELD. */
+  bitfieldOpsMax: 1_024,
+  /** A call's TIMEOUT and WAIT's timeout, ms: a day. */
+  timeoutMsMax: 86_400_000,
+} as const;

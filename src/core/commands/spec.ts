@@ -1,0 +1,182 @@
+import type { WallClock } from "../contract/ids.ts";
+import type { Reply } from "../contract/reply.ts";
+import type { StateReader, StateWriter } from "../contract/state-machine.ts";
+import type { Args } from "./arguments.ts";
+import type { ScanCursors } from "./scan-cursors.ts";
+import type { ServerView } from "./server-view.ts";
+import type { ClientSession } from "./session.ts";
+
+/** How a keyspace replicates. */
+export type ReplicationModel = "singleLeader" | "multiLeader" | "leaderless";
+
+/** In which replication models a command has its meaning. */
+export interface ModelSupport {
+  readonly in: readonly ReplicationModel[];
+  /**
+   * For the other models: what to do instead, a sentence without its full stop. Empty if in all.
+   */
+  readonly instead: string;
+}
+
+/** For commands that mean the same in every model. */
+export const EVERY_MODEL: ModelSupport = {
+  in: ["singleLeader", "multiLeader", "leaderless"],
+  instead: "",
+};
+
+/** For commands that need one order of all writes. */
+export function singleLeaderOnly(instead: string): ModelSupport {
+  return { in: ["singleLeader"], instead };
+}
+
+/** As COMMAND INFO names them. */
+export type CommandFlag =
+  | "write"
+  | "readonly"
+  | "denyoom"
+  | "admin"
+  | "noscript"
+  | "loading"
+  | "stale"
+  | "fast"
+  | "no_auth"
+  | "blocking"
+  | "movablekeys";
+
+/** The chapter of the documentation that a command belongs to. */
+export type CommandGroup = "string" | "bitmap" | "generic" | "connection" | "server" | "trefoil";
+
+/** Positions of keys among the arguments; `last` negative counts from the end. */
+export interface KeyPositions {
+  readonly first: number;
+  readonly last: number;
+  readonly step: number;
+}
+
+/** The first argument is the only key. */
+export const FIRST_KEY: KeyPositions = { first: 1, last: 1, step: 1 };
+
+/** The first two arguments are keys. */
+export const TWO_KEYS: KeyPositions = { first: 1, last: 2, step: 1 };
+
+/** Every argument is a key. */
+export const ALL_KEYS: KeyPositions = { first: 1, last: -1, step: 1 };
+
+/** One word of a container command, such as CLIENT ID. */
+export interface Subcommand {
+  /** Lower case, without the container's name. */
+  readonly name: string;
+  /** Counts container and subcommand. */
+  readonly arity: number;
+  readonly usage: string;
+  readonly summary: string;
+  readonly since: string;
+  readonly keys?: KeyPositions;
+}
+
+/** What is the same for commands of every kind; all lists and documents are made from it. */
+export interface CommandFacts {
+  /**
+   * Goes into log entries: never changed, never used again. 0 for commands that never leave the
+   * accepting node.
+   */
+  readonly id: number;
+  /** Lower case. */
+  readonly name: string;
+  /** Arguments with the name; negative: at least that many. */
+  readonly arity: number;
+  /** The arguments in the notation of `parseUsage`. */
+  readonly usage: string;
+  readonly group: CommandGroup;
+  readonly flags: readonly CommandFlag[];
+  /** ACL categories beyond those that follow from group and flags. */
+  readonly categories?: readonly string[];
+  readonly keys: KeyPositions | null;
+  readonly models: ModelSupport;
+  /** Version of Redis that brought it, or of Trefoil for its own. */
+  readonly since: string;
+  readonly summary: string;
+  readonly complexity: string;
+  /** Where it differs from Redis: sentences for docs/commands.md. */
+  readonly differences?: string;
+  readonly subcommands?: readonly Subcommand[];
+  /**
+   * Refuses what is wrong whatever the state, on the accepting node before anything is proposed.
+   * Throws `Refusal`. Arity, limits and subcommands are checked already.
+   */
+  check?(args: Args): void;
+}
+
+/** Executed by the accepting node, in the connection's order. */
+export interface ConnectionCommand extends CommandFacts {
+  readonly kind: "connection";
+  /** It shows something of the command before, and so waits until that one is answered. */
+  readonly afterPrevious?: boolean;
+  /** A command of Redis that we know and do not have; the reason, as in its reply. */
+  readonly refused?: string;
+  run(args: Args, session: ClientSession, server: ServerView): Reply;
+}
+
+/** What SCAN and RANDOMKEY take from the accepting node, and leave with it. */
+export interface CommandEdge {
+  readonly cursors: ScanCursors;
+  /** A random number of 32 bits. */
+  random(): number;
+}
+
+interface TravellingFacts extends CommandFacts {
+  /** The arguments that travel in place of the client's, or a refusal. */
+  toWire?(args: Args, edge: CommandEdge): Args | Reply;
+  /** The client's reply, made from the one that travelled back. */
+  fromWire?(reply: Reply, edge: CommandEdge): Reply;
+}
+
+/** A command that looks at the state and never changes it. */
+export interface ReadCommand extends TravellingFacts {
+  readonly kind: "read";
+  /** May throw `Refusal`. */
+  read(args: Args, state: StateReader, time: WallClock): Reply;
+}
+
+/** A command that becomes an entry of the log and is applied on every replica. */
+export interface WriteCommand extends TravellingFacts {
+  readonly kind: "write";
+  /**
+   * Whether the reply is the same whatever the state: only then may the write be answered below
+   * `majority` (LEAD4).
+   */
+  isBlind(args: Args): boolean;
+  /**
+   * Deterministic and total: the arguments come from a log and may be anything that passed `check`.
+   * May throw `Refusal`, but only before its first change.
+   */
+  apply(args: Args, state: StateWriter, time: WallClock): Reply;
+}
+
+/** The router carries it out: see `parseWith`. */
+export interface WithCommand extends CommandFacts {
+  readonly kind: "with";
+}
+
+/** The router carries it out: see `parseWait`. */
+export interface WaitCommand extends CommandFacts {
+  readonly kind: "wait";
+}
+
+/** One row of the command table. */
+export type CommandSpec =
+  | ConnectionCommand
+  | ReadCommand
+  | WriteCommand
+  | WithCommand
+  | WaitCommand;
+
+/** For properties that hold for no call. */
+export function never(): boolean {
+  return false;
+}
+
+/** For properties that hold for every call. */
+export function always(): boolean {
+  return true;
+}

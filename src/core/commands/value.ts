@@ -1,0 +1,80 @@
+import type { ByteString } from "../base/bytes.ts";
+import { bulk, NULL, type Reply } from "../contract/reply.ts";
+import type { StateReader, StateWriter } from "../contract/state-machine.ts";
+import { LIMITS } from "./limits.ts";
+import { refuse } from "./refusal.ts";
+
+/**
+ * A row is one byte that says its kind, and the value. The numbers are on disk and
+ * never change. 2 to 7 are kept for counter, set, map, sorted set, list and document.
+ */
+export const REGISTER = 1;
+/** Where the value begins in a row. */
+export const VALUE_AT = 1;
+
+/** A row that holds a copy of the bytes, so that it does not pin the frame they came in. */
+export function registerRow(bytes: Uint8Array): Uint8Array {
+  const row = new Uint8Array(VALUE_AT + bytes.length);
+  row[0] = REGISTER;
+  row.set(bytes, VALUE_AT);
+  return row;
+}
+
+/** A row of ASCII text, such as a number. */
+export function textRow(text: string): Uint8Array {
+  const row = new Uint8Array(VALUE_AT + text.length);
+  row[0] = REGISTER;
+  for (let i = 0; i < text.length; i += 1) row[VALUE_AT + i] = text.charCodeAt(i);
+  return row;
+}
+
+/** A row of `length` value bytes, all zero. */
+export function emptyRow(length: number): Uint8Array {
+  const row = new Uint8Array(VALUE_AT + length);
+  row[0] = REGISTER;
+  return row;
+}
+
+/** Whether a row holds a register. */
+export function isRegister(row: Uint8Array): boolean {
+  return row[0] === REGISTER;
+}
+
+/** The register's row, undefined where there is no key. Refuses other kinds. */
+export function registerAt(state: StateReader, key: ByteString): Uint8Array | undefined {
+  const row = state.get(key);
+  if (row !== undefined && !isRegister(row)) refuseWrongType();
+  return row;
+}
+
+/** Refuses a command on a value of another kind. */
+export function refuseWrongType(): never {
+  return refuse("Operation against a key holding the wrong kind of value", "WRONGTYPE");
+}
+
+/** The row's value, a view: rows are never changed in place. */
+export function registerValue(row: Uint8Array): Uint8Array {
+  return row.subarray(VALUE_AT);
+}
+
+/** Bytes of the value in a row. */
+export function valueLength(row: Uint8Array | undefined): number {
+  return row === undefined ? 0 : row.length - VALUE_AT;
+}
+
+/** A register as a reply: a bulk string, or null where there is no key. */
+export function registerReply(row: Uint8Array | undefined): Reply {
+  return row === undefined ? NULL : bulk(registerValue(row));
+}
+
+/** Refuses a value that would grow beyond the limit. */
+export function checkValueLength(bytes: number): void {
+  if (bytes > LIMITS.valueBytesMax) {
+    refuse("string exceeds maximum allowed size (proto-max-bulk-len)");
+  }
+}
+
+/** Makes the key a register with these bytes. */
+export function setRegister(state: StateWriter, key: ByteString, bytes: Uint8Array): void {
+  state.set(key, registerRow(bytes));
+}

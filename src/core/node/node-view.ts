@@ -1,0 +1,94 @@
+import type { KeyspaceView, ServerView } from "../commands/server-view.ts";
+import type { ClientSession } from "../commands/session.ts";
+import type { ConnectionId, Instant, NodeId, WallClock } from "../contract/ids.ts";
+import type { NodeOptions } from "./boot.ts";
+import type { Connection } from "./connection.ts";
+import type { Group } from "./node.ts";
+
+/** What commands about the node may see of it: INFO, CLIENT LIST, CONFIG GET, TIME. */
+export class NodeView implements ServerView {
+  readonly #options: NodeOptions;
+  readonly #groups: readonly Group[];
+  readonly #connections: ReadonlyMap<ConnectionId, Connection>;
+  readonly #startedAt: Instant;
+  #wall: WallClock = 0;
+  #wallAt: Instant = 0;
+  now: Instant;
+
+  constructor(
+    options: NodeOptions,
+    groups: readonly Group[],
+    connections: ReadonlyMap<ConnectionId, Connection>,
+    now: Instant,
+  ) {
+    this.#options = options;
+    this.#groups = groups;
+    this.#connections = connections;
+    this.#startedAt = now;
+    this.now = now;
+  }
+
+  setClock(wallMs: WallClock, now: Instant): void {
+    this.#wall = wallMs;
+    this.#wallAt = now;
+    this.now = now;
+  }
+
+  get version(): string {
+    return this.#options.info.version;
+  }
+
+  get node(): NodeId {
+    return this.#options.node;
+  }
+
+  get cluster(): string {
+    return this.#options.cluster;
+  }
+
+  get runId(): string {
+    return this.#options.bootId;
+  }
+
+  get pid(): number {
+    return this.#options.info.pid;
+  }
+
+  get respPort(): number {
+    return this.#options.info.respPort;
+  }
+
+  get httpPort(): number {
+    return this.#options.info.httpPort;
+  }
+
+  get members(): readonly NodeId[] {
+    return this.#options.members.map((member) => member.node);
+  }
+
+  get uptimeSeconds(): number {
+    return Math.floor((this.now - this.#startedAt) / 1000);
+  }
+
+  /** The host gives it before each turn; between two turns our own clock carries it on. */
+  get wallMs(): WallClock {
+    return this.#wall + (this.now - this.#wallAt);
+  }
+
+  *clients(): Generator<ClientSession> {
+    for (const connection of this.#connections.values()) yield connection.session;
+  }
+
+  keyspaces(): readonly KeyspaceView[] {
+    return this.#groups.map(({ keyspace, replica }) => ({
+      name: keyspace.name,
+      number: keyspace.number,
+      model: keyspace.model,
+      ...replica.status(this.now),
+    }));
+  }
+
+  config(): ReadonlyMap<string, string> {
+    return this.#options.info.config;
+  }
+}

@@ -1,0 +1,376 @@
+import { defined } from "../base/assert.ts";
+import type { Prng } from "../base/prng.ts";
+import { CommandEncoder } from "../commands/command-machine.ts";
+import { ScanCursors } from "../commands/scan-cursors.ts";
+import { type CallOptions, ClientSession } from "../commands/session.ts";
+import type { CommandSpec } from "../commands/spec.ts";
+import { checkCall, checkModel, lookupCommand } from "../commands/table.ts";
+import { metaReply, parseWait, parseWith } from "../commands/trefoil.ts";
+import { type GroupCall, type GroupReply, NO_META, type ReplyMeta } from "../contract/group.ts";
+import {
+  type ConnectionId,
+  type GroupId,
+  groupId,
+  type Instant,
+  type RequestId,
+  type WallClock,
+} from "../contract/ids.ts";
+import type { Emitter } from "../contract/outbox.ts";
+import { array, error, type Reply } from "../contract/reply.ts";
+import { isBelowMajority } from "../replication/single-leader/concern.ts";
+import type { NodeOptions } from "./boot.ts";
+import { Connection, type Slot } from "./connection.ts";
+import type { Group } from "./node.ts";
+import { NodeView } from "./node-view.ts";
+import type { NodeVocabulary } from "./vocabulary.ts";
+
+type Out = Emitter<NodeVocabulary>;
+
+interface OpenCall {
+  readonly connection: Connection;
+  readonly slot: Slot;
+}
+
+/**
+ * Brings each client's commands to the replica of their keyspace and the answers back, in the order
+ * in which the commands came (GEN2). Commands about the connection or the node are answered here.
+ */
+export class Router {
+  readonly #options: NodeOptions;
+  readonly #groups = new Map<GroupId, Group>();
+  readonly #connections = new Map<ConnectionId, Connection>();
+  readonly #calls = new Map<RequestId, OpenCall>();
+  readonly #cursors = new ScanCursors();
+  readonly #encoder = new CommandEncoder();
+  readonly #prng: Prng;
+  readonly #view: NodeView;
+  /** Connections whose held calls may go now. */
+  #released = new Set<Connection>();
+  #dispatchedLate = false;
+  draining = false;
+
+  constructor(options: NodeOptions, groups: readonly Group[], prng: Prng, now: Instant) {
+    this.#options = options;
+    this.#prng = prng;
+    for (const group of groups) this.#groups.set(group.id, group);
+    this.#view = new NodeView(options, groups, this.#connections, now);
+  }
+
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  /** Calls were handed to groups behind their settle, or may be: another turn is due at once. */
+  get mustTurn(): boolean {
+    return this.#released.size > 0 || this.#dispatchedLate;
+  }
+
+  setClock(wallMs: WallClock, now: Instant): void {
+    this.#view.setClock(wallMs, now);
+  }
+
+  open(id: ConnectionId, peer: string, now: Instant): void {
+    this.#connections.set(id, new Connection(id, new ClientSession(id, peer, now)));
+  }
+
+  close(id: ConnectionId, now: Instant, out: Out): void {
+    const connection = this.#connections.get(id);
+    if (connection === undefined) return;
+    connection.closed = true;
+    connection.held = [];
+    this.#connections.delete(id);
+    this.#released.delete(connection);
+    for (const group of this.#groups.values()) {
+      const command: GroupCall = { kind: "forget", connection: id };
+      group.replica.step({ kind: "request", id: 0, command }, now, group.out.on(out));
+    }
+  }
+
+  /** The caller of one request is gone; the group stops waiting for it. */
+  cancel(request: RequestId, now: Instant, out: Out): void {
+    const open = this.#calls.get(request);
+    if (open === undefined) return;
+    this.#calls.delete(request);
+    const group = this.#groups.get(open.connection.openGroup ?? -1);
+    group?.replica.step({ kind: "cancel", id: request }, now, group.out.on(out));
+    open.slot.reply = error("TIMEOUT", "The request was cancelled.");
+    this.#callSettled(open.connection);
+  }
+
+  call(
+    request: RequestId,
+    id: ConnectionId,
+    args: readonly Uint8Array[],
+    now: Instant,
+    out: Out,
+  ): void {
+    const connection = this.#connections.get(id);
+    if (connection === undefined) return;
+    const { session } = connection;
+    session.lastInteraction = now;
+    const slot: Slot = {
+      request,
+      resp: session.resp,
+      command: "",
+      wantsMeta: false,
+      present: null,
+      reply: null,
+      meta: NO_META,
+      lazy: null,
+      close: false,
+    };
+    connection.add(slot);
+    this.#run(connection, slot, args, session.defaults, now, out);
+    this.#answer(connection, out);
+  }
+
+  #run(
+    connection: Connection,
+    slot: Slot,
+    args: readonly Uint8Array[],
+    options: CallOptions,
+    now: Instant,
+    out: Out,
+  ): void {
+    const spec = lookupCommand(args[0]!);
+    const wrong = checkCall(spec, args);
+    if (spec === undefined || wrong !== null) {
+      slot.reply = defined(wrong, "an unknown command is refused");
+      return;
+    }
+    slot.command = spec.name;
+    switch (spec.kind) {
+      case "connection":
+        return this.#runHere(connection, slot, spec, args);
+      case "with":
+        return this.#runWith(connection, slot, args, options, now, out);
+      case "wait":
+        return this.#wait(connection, slot, args, now, out);
+      case "read":
+      case "write":
+        return this.#send(connection, slot, spec, args, options, now, out);
+    }
+  }
+
+  #runHere(
+    connection: Connection,
+    slot: Slot,
+    spec: Extract<CommandSpec, { kind: "connection" }>,
+    args: readonly Uint8Array[],
+  ): void {
+    const { session } = connection;
+    if (spec.afterPrevious) {
+      slot.lazy = () => spec.run(args, session, this.#view);
+      return;
+    }
+    slot.reply = spec.run(args, session, this.#view);
+    slot.resp = session.resp;
+    slot.close = session.closing;
+  }
+
+  #runWith(
+    connection: Connection,
+    slot: Slot,
+    args: readonly Uint8Array[],
+    options: CallOptions,
+    now: Instant,
+    out: Out,
+  ): void {
+    const parsed = parseWith(args);
+    if ("kind" in parsed) {
+      slot.reply = parsed;
+      return;
+    }
+    const merged = { ...options, ...parsed.options };
+    slot.wantsMeta = merged.meta;
+    this.#run(connection, slot, parsed.rest, merged, now, out);
+  }
+
+  #wait(
+    connection: Connection,
+    slot: Slot,
+    args: readonly Uint8Array[],
+    now: Instant,
+    out: Out,
+  ): void {
+    const parsed = parseWait(args);
+    if ("kind" in parsed) {
+      slot.reply = parsed;
+      return;
+    }
+    const { replicas, timeoutMs } = parsed;
+    const deadline = now + (timeoutMs === 0 ? WAIT_FOREVER_MS : timeoutMs);
+    const call: GroupCall = { kind: "wait", connection: connection.id, replicas, deadline };
+    this.#dispatch(connection, slot, call, now, out);
+  }
+
+  #send(
+    connection: Connection,
+    slot: Slot,
+    spec: Extract<CommandSpec, { kind: "read" | "write" }>,
+    given: readonly Uint8Array[],
+    options: CallOptions,
+    now: Instant,
+    out: Out,
+  ): void {
+    const model = this.#groups.get(groupId(connection.session.keyspace, 0))?.keyspace.model;
+    const unfit = model === undefined ? null : checkModel(spec, model);
+    if (unfit !== null) {
+      slot.reply = unfit;
+      return;
+    }
+    let args = given;
+    if (spec.toWire !== undefined) {
+      const travelling = spec.toWire(given, this.#edge);
+      if ("kind" in travelling) {
+        slot.reply = travelling;
+        return;
+      }
+      args = travelling;
+    }
+    if (spec.fromWire !== undefined) {
+      slot.present = (reply) => spec.fromWire?.(reply, this.#edge) ?? reply;
+    }
+    const deadline = now + (options.timeoutMs ?? this.#options.defaultTimeoutMs);
+    const payload = this.#encoder.encode(spec, args);
+    if (spec.kind === "read") {
+      const concern = options.r;
+      const call: GroupCall = {
+        kind: "read",
+        connection: connection.id,
+        payload,
+        concern,
+        deadline,
+      };
+      return this.#dispatch(connection, slot, call, now, out);
+    }
+    const refused = this.#checkConcern(spec, args, options);
+    if (refused !== null) {
+      slot.reply = refused;
+      return;
+    }
+    const concern = options.w;
+    const call: GroupCall = {
+      kind: "write",
+      connection: connection.id,
+      payload,
+      concern,
+      deadline,
+    };
+    this.#dispatch(connection, slot, call, now, out);
+  }
+
+  /** LEAD4: what a write concern may not ask. */
+  #checkConcern(
+    spec: Extract<CommandSpec, { kind: "write" }>,
+    args: readonly Uint8Array[],
+    options: CallOptions,
+  ): Reply | null {
+    const voters = this.#options.members.length;
+    if (typeof options.w === "number" && options.w > voters) {
+      return error("CONCERN", `W ${options.w} asks for more nodes than the ${voters} there are.`);
+    }
+    if (!spec.isBlind(args) && isBelowMajority(options.w, voters)) {
+      const text = `The reply of ${spec.name} depends on the state, which only a committed write has. Use W majority or more.`;
+      return error("CONCERN", text);
+    }
+    return null;
+  }
+
+  get #edge() {
+    return { cursors: this.#cursors, random: () => this.#prng.u32() };
+  }
+
+  #dispatch(connection: Connection, slot: Slot, call: GroupCall, now: Instant, out: Out): void {
+    if (this.draining) {
+      slot.reply = error("SHUTTING_DOWN", "This node is being stopped. Use another one.");
+      return;
+    }
+    const id = groupId(connection.session.keyspace, 0);
+    if (!connection.mayDispatch(id)) {
+      connection.held.push({ slot, group: id, call });
+      return;
+    }
+    this.#dispatchTo(connection, id, slot, call, now, out);
+  }
+
+  #dispatchTo(
+    connection: Connection,
+    id: GroupId,
+    slot: Slot,
+    call: GroupCall,
+    now: Instant,
+    out: Out,
+  ): void {
+    const group = this.#groups.get(id);
+    if (group === undefined) {
+      slot.reply = error("NOKEYSPACE", "The selected keyspace does not exist.");
+      return;
+    }
+    connection.dispatched(id);
+    this.#calls.set(slot.request, { connection, slot });
+    const input = { kind: "request", id: slot.request, command: call } as const;
+    group.replica.step(input, now, group.out.on(out));
+  }
+
+  onGroupReply(ticket: RequestId, reply: GroupReply, _now: Instant, out: Out): void {
+    const open = this.#calls.get(ticket);
+    if (open === undefined) return;
+    this.#calls.delete(ticket);
+    const { connection, slot } = open;
+    slot.reply = slot.present === null ? reply.reply : slot.present(reply.reply);
+    slot.meta = reply.meta;
+    this.#callSettled(connection);
+    this.#answer(connection, out);
+  }
+
+  #callSettled(connection: Connection): void {
+    connection.settled();
+    if (connection.openCalls === 0 && connection.held.length > 0) this.#released.add(connection);
+  }
+
+  /** Sends the held calls that an answer has set free. */
+  settle(now: Instant, out: Out): void {
+    this.#dispatchedLate = false;
+    if (this.#released.size === 0) return;
+    const released = this.#released;
+    this.#released = new Set();
+    for (const connection of released) {
+      const held = connection.held;
+      connection.held = [];
+      for (const { slot, group, call } of held) {
+        if (connection.mayDispatch(group)) {
+          this.#dispatchTo(connection, group, slot, call, now, out);
+        } else connection.held.push({ slot, group, call });
+      }
+      this.#answer(connection, out);
+    }
+    this.#dispatchedLate = true;
+  }
+
+  #answer(connection: Connection, out: Out): void {
+    for (;;) {
+      const slot = connection.takeAnswerable();
+      if (slot === null) return;
+      const reply = defined(slot.reply, "answerable means answered");
+      if (slot.command !== "trefoil.last") {
+        connection.remember({ command: slot.command, meta: slot.meta, reply });
+      }
+      if (slot.request === 0 || connection.closed) continue;
+      out.reply(slot.request, {
+        kind: "resp",
+        connection: connection.id,
+        reply: slot.wantsMeta ? withMeta(reply, slot.meta) : reply,
+        resp: slot.resp,
+        close: slot.close,
+      });
+    }
+  }
+}
+
+/** WAIT 0: as long as it takes, but not longer than a day. */
+const WAIT_FOREVER_MS = 86_400_000;
+
+function withMeta(reply: Reply, meta: ReplyMeta): Reply {
+  return array([reply, metaReply(meta)]);
+}

@@ -1,0 +1,275 @@
+import { assert } from "../../base/assert.ts";
+import { ByteReader, ByteWriter, decodeUtf8 } from "../../base/bytes.ts";
+import { crc32 } from "../../base/hash.ts";
+import type { LogIndex, Term, WallClock } from "../../contract/ids.ts";
+import { error, type Reply } from "../../contract/reply.ts";
+import type { StateMachine } from "../../contract/state-machine.ts";
+import type { Memtable } from "../../log/memtable.ts";
+import { type AppliedAnswer, SessionTable } from "../../sessions/session-table.ts";
+import {
+  entryFloor,
+  entryKind,
+  entryPayload,
+  entrySequence,
+  entrySession,
+  entryTerm,
+  entryTime,
+  entryVersion,
+  SEMANTICS_VERSION,
+} from "./entry.ts";
+import { KeyspaceState } from "./keyspace-state.ts";
+import type { EntryBytes } from "./messages.ts";
+import type { Raft } from "./raft.ts";
+import {
+  bigEndian,
+  DATA,
+  ENTRIES,
+  encodeMeta,
+  type GroupMeta,
+  groupEnd,
+  groupPrefix,
+  META,
+  SESSIONS,
+} from "./rows.ts";
+
+/** Hears of every entry that took its turn; null answers were given before and are forgotten. */
+export interface AppliedListener {
+  onApplied(session: number, sequence: number, answer: AppliedAnswer | null): void;
+  /** The next thing to happen is that this command changes the state. */
+  onApplying(session: number, sequence: number): void;
+  onRegistered(node: string, boot: string, session: number): void;
+  /** The session is unknown here: the command was not executed, and never will be (LEAD8). */
+  onExpired(session: number, sequence: number): void;
+  /** `appliedIndex` has moved by one entry, and the next one is not applied yet. */
+  onAdvanced(): void;
+}
+
+/** Turns committed entries into state, in order, each exactly once (Raft §5.3; LEAD8). */
+export class Applier {
+  readonly #raft: Raft;
+  readonly #memtable: Memtable;
+  readonly #machine: StateMachine;
+  readonly sessions: SessionTable = new SessionTable();
+  #state: KeyspaceState;
+  #generation = 0;
+  #appliedIndex: LogIndex = 0;
+  #appliedTerm: Term = 0;
+  #logTime: WallClock = 0;
+  #halted: string | null = null;
+  /** Entry rows of the last checkpoint, which the next one replaces. */
+  #entryRows: string[] = [];
+
+  constructor(raft: Raft, memtable: Memtable, machine: StateMachine) {
+    this.#raft = raft;
+    this.#memtable = memtable;
+    this.#machine = machine;
+    this.#state = this.#stateOf(0, 0);
+  }
+
+  get appliedIndex(): LogIndex {
+    return this.#appliedIndex;
+  }
+
+  get appliedTerm(): Term {
+    return this.#appliedTerm;
+  }
+
+  get logTime(): WallClock {
+    return this.#logTime;
+  }
+
+  get keys(): number {
+    return this.#state.size;
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** Why nothing more is applied here (GEN5); null while all is well. */
+  get halted(): string | null {
+    return this.#halted;
+  }
+
+  /** Applies what is committed, up to the limit of one turn. True when more is waiting. */
+  applyCommitted(listener: AppliedListener): boolean {
+    const { commitIndex, log, options } = this.#raft;
+    const until = Math.min(commitIndex, this.#appliedIndex + options.limits.applyEntriesMax);
+    while (this.#appliedIndex < until && this.#halted === null) {
+      const index = this.#appliedIndex + 1;
+      const entry = log.entry(index);
+      if (!this.#apply(entry, index, listener)) break;
+      assert(this.#appliedIndex === index, "an entry took its turn and was not counted");
+      listener.onAdvanced();
+      if (options.traced) {
+        this.#raft.trace("apply", `index=${index} term=${entryTerm(entry)} hash=${crc32(entry)}`);
+      }
+    }
+    return this.#halted === null && this.#appliedIndex < commitIndex;
+  }
+
+  read(payload: Uint8Array): Reply {
+    if (this.#halted !== null) return error("HALTED", `This keyspace is halted: ${this.#halted}`);
+    return this.#machine.read(payload, this.#state, this.#logTime);
+  }
+
+  /** False when applying failed: the entry's changes are undone and the keyspace halts (GEN5). */
+  #apply(entry: EntryBytes, index: LogIndex, listener: AppliedListener): boolean {
+    this.#logTime = Math.max(this.#logTime, entryTime(entry));
+    if (entryVersion(entry) > SEMANTICS_VERSION) {
+      this.#halt(index, `semantics version ${entryVersion(entry)} is newer than this software`);
+      return false;
+    }
+    if (entryKind(entry) === "register") {
+      this.#register(entry, index, listener);
+      return true;
+    }
+    const session = entrySession(entry);
+    if (session !== 0) return this.#applyOnce(entry, index, session, listener);
+    this.#passed(entry, index);
+    return true;
+  }
+
+  /**
+   * Before anybody hears of the entry: who then reads the state must be told how far it has come.
+   */
+  #passed(entry: EntryBytes, index: LogIndex): void {
+    this.#appliedIndex = index;
+    this.#appliedTerm = entryTerm(entry);
+  }
+
+  #applyOnce(entry: EntryBytes, index: LogIndex, id: number, listener: AppliedListener): boolean {
+    const sequence = entrySequence(entry);
+    const session = this.sessions.get(id);
+    if (session === undefined) {
+      this.#passed(entry, index);
+      listener.onExpired(id, sequence);
+      return true;
+    }
+    const duplicate = this.sessions.isDuplicate(session, sequence);
+    if (duplicate && this.#raft.options.mutant !== "L21") {
+      this.#passed(entry, index);
+      listener.onApplied(id, sequence, this.sessions.answerTo(session, sequence));
+      return true;
+    }
+    listener.onApplying(id, sequence);
+    const reply = this.#execute(entry, index);
+    if (reply === null) return false;
+    const answer = { reply, term: entryTerm(entry), index };
+    this.#passed(entry, index);
+    if (!duplicate) this.sessions.record(session, sequence, entryFloor(entry), answer);
+    listener.onApplied(id, sequence, answer);
+    return true;
+  }
+
+  #execute(entry: EntryBytes, index: LogIndex): Reply | null {
+    if (entryKind(entry) === "noop") {
+      return error("TIMEOUT", "The caller gave up before the write was proposed.", "not-applied");
+    }
+    try {
+      const reply = this.#machine.apply(entryPayload(entry), this.#state, this.#logTime);
+      this.#state.commit();
+      return reply;
+    } catch (failure) {
+      this.#state.discard();
+      this.#halt(index, failure instanceof Error ? failure.message : "unknown failure");
+      return null;
+    }
+  }
+
+  #register(entry: EntryBytes, index: LogIndex, listener: AppliedListener): void {
+    const [node = "", boot = ""] = decodeUtf8(entryPayload(entry)).split("\0");
+    this.#passed(entry, index);
+    listener.onRegistered(node, boot, this.sessions.register(node, boot, index));
+  }
+
+  #halt(index: LogIndex, reason: string): void {
+    this.#halted = `entry ${index}: ${reason}`;
+    this.#raft.trace("halted", this.#halted);
+  }
+
+  /** Puts what the memtable does not hold yet there: the checkpoint that follows takes it along. */
+  writeRows(): void {
+    const { log, options } = this.#raft;
+    const prefix = groupPrefix(options.group);
+    this.#memtable.put(prefix + META, encodeMeta(this.#meta()));
+    this.#writeSessions(prefix);
+    for (const key of this.#entryRows) this.#memtable.delete(key);
+    this.#entryRows = [];
+    // Entries that are not applied yet may lie in log segments that this checkpoint frees.
+    for (let index = this.#appliedIndex + 1; index <= log.lastIndex; index += 1) {
+      const key = prefix + ENTRIES + bigEndian(index);
+      this.#memtable.put(key, log.entry(index));
+      this.#entryRows.push(key);
+    }
+  }
+
+  #writeSessions(prefix: string): void {
+    const from = prefix + SESSIONS;
+    const old = [
+      ...this.#memtable.rows(from, `${prefix}${String.fromCharCode(SESSIONS.charCodeAt(0) + 1)}`),
+    ];
+    for (const [key] of old) this.#memtable.delete(key);
+    for (const session of this.sessions.all()) {
+      const writer = new ByteWriter(256);
+      this.sessions.encode(session, writer);
+      this.#memtable.put(from + bigEndian(session.id), writer.take());
+    }
+  }
+
+  #meta(): GroupMeta {
+    const { log, options, term, vote } = this.#raft;
+    return {
+      term,
+      vote,
+      appliedIndex: this.#appliedIndex,
+      appliedTerm: this.#appliedTerm,
+      logTime: this.#logTime,
+      generation: this.#generation,
+      keys: this.#state.size,
+      voters: options.voters,
+      termStarts: log.termStarts,
+    };
+  }
+
+  /** Takes over a checkpoint's or a snapshot's state: its values lie in the memtable already. */
+  restore(meta: GroupMeta, generation: number, sessions: readonly Uint8Array[]): void {
+    assert(meta.appliedIndex >= this.#appliedIndex, "state never goes back");
+    this.#appliedIndex = meta.appliedIndex;
+    this.#appliedTerm = meta.appliedTerm;
+    this.#logTime = meta.logTime;
+    this.#generation = generation;
+    this.#state = this.#stateOf(generation, meta.keys);
+    this.sessions.clear();
+    for (const row of sessions) this.sessions.restore(new ByteReader(row));
+  }
+
+  /** The rows of one generation: [from, to). */
+  generationRange(generation: number): readonly [from: string, to: string] {
+    const prefix = groupPrefix(this.#raft.options.group) + DATA;
+    return [prefix + String(generation), prefix + String(generation + 1)];
+  }
+
+  /** Everything of the group, for a snapshot: [from, to). */
+  groupRange(): readonly [from: string, to: string] {
+    return [groupPrefix(this.#raft.options.group), groupEnd(this.#raft.options.group)];
+  }
+
+  /** Removes the rows of a generation that is not in use. */
+  wipeGeneration(generation: number): void {
+    assert(generation !== this.#generation, "the generation in use is not wiped");
+    const [from, to] = this.generationRange(generation);
+    const keys: string[] = [];
+    for (const [key] of this.#memtable.rows(from, to)) keys.push(key);
+    for (const key of keys) this.#memtable.delete(key);
+  }
+
+  #stateOf(generation: number, keys: number): KeyspaceState {
+    const [from, to] = this.generationRange(generation);
+    return new KeyspaceState(this.#memtable, from, to, keys);
+  }
+
+  noteRestoredEntryRow(key: string): void {
+    this.#entryRows.push(key);
+  }
+}

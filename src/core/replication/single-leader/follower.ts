@@ -1,0 +1,159 @@
+import { assert } from "../../base/assert.ts";
+import type { Instant, LogIndex, NodeId } from "../../contract/ids.ts";
+import { entryTerm } from "./entry.ts";
+import type { EntryBytes, SingleLeaderMessage } from "./messages.ts";
+import type { Out, Raft } from "./raft.ts";
+
+type AppendEntries = Extract<SingleLeaderMessage, { kind: "appendEntries" }>;
+
+/**
+ * Takes note of a message that only the leader of its term sends. False when the message is from a
+ * deposed leader: it gets our term and nothing else.
+ */
+export function hearLeader(raft: Raft, from: NodeId, term: number, now: Instant): boolean {
+  if (term < raft.term) return false;
+  assert(term > raft.term || !raft.isLeader, `two leaders in term ${term}`);
+  if (term > raft.term || raft.role !== "follower" || raft.leader !== from) {
+    raft.becomeFollower(term, from, now);
+    raft.trace("follow", `leader=${from} term=${term}`);
+  }
+  raft.leaderHeardAt = now;
+  raft.resetElectionTimer(now);
+  return true;
+}
+
+/**
+ * Raft §5.3. The answer leaves at the end of the turn, one for all that the turn took in, and only
+ * when everything it acknowledges is on disk.
+ */
+export function onAppendEntries(
+  raft: Raft,
+  from: NodeId,
+  message: AppendEntries,
+  now: Instant,
+  out: Out,
+): void {
+  if (!hearLeader(raft, from, message.term, now)) {
+    return out.sendAfterWrite(from, refusal(raft, message, 0, 0, now));
+  }
+  raft.toldCommit = Math.max(raft.toldCommit, message.commitIndex);
+  const { log } = raft;
+  const prev = Math.min(message.prevLogIndex, log.lastIndex);
+  const agrees =
+    message.prevLogIndex < log.compactedIndex ||
+    log.termAt(message.prevLogIndex) === message.prevLogTerm ||
+    (raft.options.mutant === "L13" && message.prevLogIndex <= log.lastIndex);
+  if (!agrees) {
+    const hint = log.lastIndexUpToTerm(prev, message.prevLogTerm);
+    raft.trace("append-refused", `prev=${message.prevLogIndex} hint=${hint}`);
+    const hintTerm = log.termAt(hint) ?? 0;
+    return out.sendAfterWrite(from, refusal(raft, message, hint, hintTerm, now));
+  }
+  const fresh = withoutKnown(raft, message, now, out);
+  if (fresh.length > 0) raft.appendReceived(fresh, now, out);
+  // Beyond the last entry of this message nothing has been compared with the leader's log: what
+  // lies there may be an old term's, so neither commit nor acknowledgement may reach it (L16, L17).
+  const verified = Math.max(message.prevLogIndex + message.entries.length, log.compactedIndex);
+  raft.commitTo(Math.min(message.commitIndex, verified));
+  noteFreshness(raft, message, now);
+  promise(raft, from, verified, message.round);
+}
+
+/**
+ * Behind a snapshot that is not yet on disk nothing may be appended (STO9). The leader still learns
+ * that it is heard, by a refusal that says nothing about the log: it must not lose its quorum over
+ * a checkpoint that takes long.
+ */
+export function onAppendWhileInstalling(
+  raft: Raft,
+  from: NodeId,
+  message: AppendEntries,
+  now: Instant,
+  out: Out,
+): void {
+  hearLeader(raft, from, message.term, now);
+  out.sendAfterWrite(from, { ...refusal(raft, message, 0, 0, now), refusedIndex: 0 });
+}
+
+/** The entries that are not in the log yet; those that conflict with it are removed first. */
+function withoutKnown(
+  raft: Raft,
+  message: AppendEntries,
+  now: Instant,
+  out: Out,
+): readonly EntryBytes[] {
+  const { entries } = message;
+  const { log } = raft;
+  for (let i = 0; i < entries.length; i += 1) {
+    const index = message.prevLogIndex + 1 + i;
+    if (index <= log.compactedIndex) continue;
+    if (index > log.lastIndex) return i === 0 ? entries : entries.slice(i);
+    if (log.termAt(index) === entryTerm(entries[i]!)) continue;
+    if (raft.options.mutant === "L14") continue;
+    raft.truncate(index, now, out);
+    return entries.slice(i);
+  }
+  return [];
+}
+
+function noteFreshness(raft: Raft, message: AppendEntries, now: Instant): void {
+  // A stamp from beyond our clock is one of an earlier boot, whose clock began elsewhere.
+  if (message.freshStamp <= raft.freshStamp || message.freshStamp > now) return;
+  if (message.freshIndex === 0) return;
+  raft.freshStamp = message.freshStamp;
+  raft.freshIndex = message.freshIndex;
+}
+
+function promise(raft: Raft, to: NodeId, matchIndex: LogIndex, round: number): void {
+  const { ack } = raft;
+  if (ack === null || ack.to !== to || ack.term !== raft.term) {
+    raft.ack = { to, term: raft.term, matchIndex, round };
+    return;
+  }
+  ack.matchIndex = Math.max(ack.matchIndex, matchIndex);
+  ack.round = Math.max(ack.round, round);
+}
+
+/** Sends what the turn promised, behind the writes it rests on (LEAD1, L3). */
+export function sendAck(raft: Raft, appliedIndex: LogIndex, now: Instant, out: Out): void {
+  const { ack } = raft;
+  raft.ack = null;
+  if (ack === null || ack.term !== raft.term || raft.role !== "follower") return;
+  // A later message of the same turn may have truncated what an earlier one promised.
+  const matchIndex = Math.min(ack.matchIndex, raft.log.lastIndex);
+  const reply: SingleLeaderMessage = {
+    kind: "appendReply",
+    term: raft.term,
+    success: true,
+    matchIndex,
+    hintIndex: 0,
+    hintTerm: 0,
+    refusedIndex: 0,
+    round: ack.round,
+    stamp: now,
+    appliedIndex,
+  };
+  if (raft.options.mutant === "L3") out.send(ack.to, reply);
+  else out.sendAfterWrite(ack.to, reply);
+}
+
+function refusal(
+  raft: Raft,
+  message: AppendEntries,
+  hintIndex: LogIndex,
+  hintTerm: number,
+  now: Instant,
+): Extract<SingleLeaderMessage, { kind: "appendReply" }> {
+  return {
+    kind: "appendReply",
+    term: raft.term,
+    success: false,
+    matchIndex: 0,
+    hintIndex,
+    hintTerm,
+    refusedIndex: message.prevLogIndex,
+    round: message.term === raft.term ? message.round : 0,
+    stamp: now,
+    appliedIndex: 0,
+  };
+}

@@ -1,0 +1,232 @@
+import { assert, defined } from "../../base/assert.ts";
+import type { Instant, LogIndex, NodeId } from "../../contract/ids.ts";
+import { makeEntry, stampEntry } from "./entry.ts";
+import { Leadership } from "./leadership.ts";
+import type { EntryBytes, SingleLeaderMessage } from "./messages.ts";
+import type { Progress } from "./progress.ts";
+import { majorityValue } from "./quorum.ts";
+import type { Out, Raft } from "./raft.ts";
+
+type AppendReply = Extract<SingleLeaderMessage, { kind: "appendReply" }>;
+
+/** A commitIndex with no entry to travel with is told to followers after this long. */
+const TELL_COMMIT_MS = 4;
+
+/**
+ * Raft §5.2, §8: a leader begins with an entry of its own term, because only by committing that may
+ * it know what earlier terms have committed.
+ */
+export function becomeLeader(raft: Raft, now: Instant, out: Out): void {
+  assert(raft.role === "candidate" && raft.ownVoteBatch === null, "an election precedes leading");
+  assert(out.batch > 0, "an outbox in use");
+  raft.role = "leader";
+  raft.leader = raft.options.node;
+  raft.leadership = new Leadership(raft.term, raft.log.lastIndex + 1, raft.peers, now);
+  raft.trace("become-leader", `term=${raft.term} last=${raft.log.lastIndex}`);
+  const noop = makeEntry("noop");
+  const index = raft.log.lastIndex + 1;
+  stampEntry(noop, { index, term: raft.term, time: 0, session: 0, sequence: 0, floor: 0 });
+  raft.appendOwn(noop);
+}
+
+/**
+ * Whether the leader may trust its commitIndex for reads: an entry of its own term is committed.
+ */
+export function ownTermCommitted(raft: Raft): boolean {
+  const leadership = raft.leadership;
+  if (leadership === null) return false;
+  return raft.options.mutant === "L20" || raft.commitIndex >= leadership.firstIndex;
+}
+
+/** A follower accepted or refused entries (Raft §5.3). */
+export function onAppendReply(raft: Raft, from: NodeId, reply: AppendReply, now: Instant): void {
+  if (reply.term > raft.term) return raft.becomeFollower(reply.term, null, now);
+  const leadership = raft.leadership;
+  if (leadership === null || reply.term < raft.term) return;
+  const progress = leadership.progress(from);
+  progress.lastHeardAt = now;
+  progress.ackedRound = Math.max(progress.ackedRound, reply.round);
+  progress.stamp = Math.max(progress.stamp, reply.stamp);
+  if (!reply.success) return onRefusal(raft, progress, reply);
+  progress.appliedIndex = Math.max(progress.appliedIndex, reply.appliedIndex);
+  assert(reply.matchIndex <= raft.log.lastIndex, "a follower acknowledges what was never sent");
+  progress.matched(reply.matchIndex, raft.options.mutant === "L18");
+  if (progress.state === "probe") progress.becomeReplicate();
+}
+
+/** Steps back to where the follower's hint says that the logs may agree (thesis §5.3). */
+function onRefusal(raft: Raft, progress: Progress, reply: AppendReply): void {
+  const stale =
+    progress.state === "snapshot" ||
+    reply.refusedIndex <= progress.matchIndex ||
+    (progress.state === "probe" && reply.refusedIndex !== progress.nextIndex - 1);
+  if (stale) return;
+  const agreed = raft.log.lastIndexUpToTerm(reply.hintIndex, reply.hintTerm);
+  progress.becomeProbe();
+  progress.nextIndex = Math.max(Math.min(agreed, reply.refusedIndex - 1), progress.matchIndex) + 1;
+  raft.trace("step-back", `peer=${progress.node} next=${progress.nextIndex}`);
+}
+
+/** Raft §5.3, §5.4.2: a majority holds it durably, and it is of the leader's own term (LEAD3). */
+export function advanceCommit(raft: Raft): void {
+  const leadership = raft.leadership;
+  if (leadership === null) return;
+  const own = raft.options.mutant === "L3" ? raft.log.lastIndex : raft.log.durableIndex;
+  const matched = leadership.followers.map((progress) => progress.matchIndex);
+  const index = majorityValue([own, ...matched]);
+  if (index <= raft.commitIndex) return;
+  if (raft.log.termAt(index) === raft.term || raft.options.mutant === "L4") raft.commitTo(index);
+}
+
+/** How many voters hold the entry durably, the leader among them. */
+export function durableCount(raft: Raft, index: LogIndex): number {
+  const leadership = defined(raft.leadership, "only a leader counts");
+  let count = raft.log.durableIndex >= index ? 1 : 0;
+  for (const progress of leadership.followers) if (progress.matchIndex >= index) count += 1;
+  return count;
+}
+
+/** Steps down when it hears no majority: a deaf leader would keep its clients waiting for ever. */
+export function checkQuorum(raft: Raft, now: Instant): void {
+  const leadership = raft.leadership;
+  if (leadership === null) return;
+  if (leadership.hearsMajority(now - raft.options.timing.electionTimeoutMs)) return;
+  raft.trace("quorum-lost", `term=${raft.term}`);
+  raft.becomeFollower(raft.term, null, now);
+}
+
+/** Decides what each follower is sent this turn: at most one frame of entries, or a heartbeat. */
+export function replicate(raft: Raft, now: Instant, out: Out): void {
+  const leadership = raft.leadership;
+  if (leadership === null) return;
+  if (now >= leadership.nextHeartbeatAt) {
+    leadership.nextHeartbeatAt = now + raft.options.timing.heartbeatMs;
+    leadership.startRound(raft.commitIndex);
+  }
+  for (const progress of leadership.followers) {
+    if (progress.state !== "snapshot") appendTo(raft, leadership, progress, now, out);
+  }
+}
+
+function appendTo(
+  raft: Raft,
+  leadership: Leadership,
+  progress: Progress,
+  now: Instant,
+  out: Out,
+): void {
+  const { log } = raft;
+  if (progress.nextIndex <= log.compactedIndex) {
+    progress.state = "snapshot";
+    return;
+  }
+  const { appendBytesMax, inFlightBytesMax } = raft.options.limits;
+  let sent = false;
+  while (
+    progress.nextIndex <= log.lastIndex &&
+    progress.inFlightBytes < inFlightBytesMax &&
+    !progress.probing &&
+    !gathers(raft, progress)
+  ) {
+    sendAppend(raft, leadership, progress, log.slice(progress.nextIndex, appendBytesMax), now, out);
+    sent = true;
+    if (progress.state === "probe") progress.probing = true;
+  }
+  if (!sent && mustTell(raft, leadership, progress, now)) {
+    sendAppend(raft, leadership, progress, [], now, out);
+    // A heartbeat's refusal or answer says where the follower stands: probing may go on.
+    progress.probing = false;
+  }
+}
+
+/**
+ * Few entries wait for the answer to what is in flight, and then go as one: a frame, a sync and an
+ * acknowledgement for every handful of entries is what most of the processors' time would go into.
+ * Many go at once, so that a long way between the nodes is filled.
+ */
+function gathers(raft: Raft, progress: Progress): boolean {
+  const { appendsInFlight, gatheredEntriesMax } = raft.options.limits;
+  if (progress.inFlight.length < appendsInFlight) return false;
+  return raft.log.lastIndex - progress.nextIndex + 1 < gatheredEntriesMax;
+}
+
+function mustTell(raft: Raft, leadership: Leadership, progress: Progress, now: Instant): boolean {
+  if (progress.toldRound < leadership.round) return true;
+  const untold = progress.toldCommit < raft.commitIndex && progress.state === "replicate";
+  return untold && now - progress.lastSentAt >= TELL_COMMIT_MS;
+}
+
+function sendAppend(
+  raft: Raft,
+  leadership: Leadership,
+  progress: Progress,
+  entries: readonly EntryBytes[],
+  now: Instant,
+  out: Out,
+): void {
+  const prevLogIndex = progress.nextIndex - 1;
+  const prevLogTerm = defined(raft.log.termAt(prevLogIndex), `no term of ${prevLogIndex}`);
+  out.send(progress.node, {
+    kind: "appendEntries",
+    term: raft.term,
+    prevLogIndex,
+    prevLogTerm,
+    commitIndex: raft.commitIndex,
+    entries,
+    round: leadership.round,
+    freshStamp: progress.freshStamp,
+    freshIndex: progress.freshIndex,
+  });
+  progress.lastSentAt = now;
+  progress.toldCommit = raft.commitIndex;
+  progress.toldRound = leadership.round;
+  // While probing, nextIndex stays: whether the follower took the entries is what the answer says.
+  if (entries.length === 0 || progress.state === "probe") return;
+  let bytes = 0;
+  for (const entry of entries) bytes += entry.length;
+  progress.sent(prevLogIndex + entries.length, bytes);
+}
+
+/** When a leader wants to be woken: for a heartbeat, or to tell a commit that nothing carried. */
+export function leaderDeadline(raft: Raft): Instant {
+  const leadership = defined(raft.leadership, "only a leader has its deadlines");
+  let deadline = leadership.nextHeartbeatAt;
+  for (const progress of leadership.followers) {
+    if (progress.state !== "replicate" || progress.toldCommit >= raft.commitIndex) continue;
+    deadline = Math.min(deadline, progress.lastSentAt + TELL_COMMIT_MS);
+  }
+  return deadline;
+}
+
+/**
+ * Begins to hand leadership to the most complete follower (thesis §3.10). False when there is none
+ * that answers. While it is under way nothing new is proposed; it is given up after an election
+ * timeout, and then this node goes on leading.
+ */
+export function startTransfer(raft: Raft, now: Instant): boolean {
+  const leadership = raft.leadership;
+  if (leadership === null) return false;
+  if (leadership.transfer !== null) return true;
+  const { electionTimeoutMs } = raft.options.timing;
+  const target = leadership.mostCompleteFollower(now - electionTimeoutMs);
+  if (target === null) return false;
+  leadership.transfer = { to: target.node, until: now + electionTimeoutMs, sent: false };
+  raft.trace("transfer", `to=${target.node} term=${raft.term}`);
+  return true;
+}
+
+/** Tells the target to campaign as soon as it holds everything; gives up at the deadline. */
+export function driveTransfer(raft: Raft, now: Instant, out: Out): void {
+  const leadership = raft.leadership;
+  const transfer = leadership?.transfer;
+  if (leadership === null || transfer === null || transfer === undefined) return;
+  if (now >= transfer.until) {
+    raft.trace("transfer-gave-up", `to=${transfer.to}`);
+    leadership.transfer = null;
+    return;
+  }
+  if (transfer.sent) return;
+  if (leadership.progress(transfer.to).matchIndex < raft.log.lastIndex) return;
+  transfer.sent = true;
+  out.send(transfer.to, { kind: "timeoutNow", term: raft.term });
+}

@@ -1,0 +1,83 @@
+import { assert, defined } from "../../base/assert.ts";
+import type { Instant, LogIndex, NodeId, Term } from "../../contract/ids.ts";
+import { Progress } from "./progress.ts";
+import { countAtLeast, majorityOf, majorityValue } from "./quorum.ts";
+
+/** A round whose confirmation will date the followers' states (LEAD6). */
+interface FreshnessRound {
+  readonly round: number;
+  readonly commitIndex: LogIndex;
+  readonly stamps: readonly Instant[];
+}
+
+/** What only a leader knows, for as long as it leads one term. */
+export class Leadership {
+  readonly term: Term;
+  /** The first entry of this term. Until it is committed, no read may trust commitIndex (LEAD5). */
+  readonly firstIndex: LogIndex;
+  readonly followers: readonly Progress[];
+  /** Confirmation rounds begun; a read begun before a confirmed round saw a leader that led. */
+  round = 0;
+  nextHeartbeatAt: Instant;
+  /** A transfer under way: nothing new is proposed until it is over (thesis §3.10). */
+  transfer: { readonly to: NodeId; readonly until: Instant; sent: boolean } | null = null;
+  #freshness: FreshnessRound | null = null;
+
+  constructor(term: Term, firstIndex: LogIndex, peers: readonly NodeId[], now: Instant) {
+    this.term = term;
+    this.firstIndex = firstIndex;
+    this.followers = peers.map((peer) => new Progress(peer, firstIndex, now));
+    this.nextHeartbeatAt = now;
+  }
+
+  progress(node: NodeId): Progress {
+    const found = this.followers.find((progress) => progress.node === node);
+    return defined(found, `no progress of ${node}`);
+  }
+
+  /** Begins a round that every follower is asked to confirm by the next message to it. */
+  startRound(commitIndex: LogIndex): number {
+    this.round += 1;
+    // Before an entry of its own term is committed, a leader may know less than is committed:
+    // dating by that would call a state fresh that lacks confirmed writes (LEAD6).
+    if (this.#freshness === null && commitIndex >= this.firstIndex) {
+      const stamps = this.followers.map((progress) => progress.stamp);
+      this.#freshness = { round: this.round, commitIndex, stamps };
+    }
+    return this.round;
+  }
+
+  /** The latest round that a majority, this node included, has answered. */
+  confirmedRound(): number {
+    const acked = this.followers.map((progress) => progress.ackedRound);
+    const confirmed = majorityValue([this.round, ...acked]);
+    if (this.#freshness !== null && confirmed >= this.#freshness.round) this.#dateFollowers();
+    return confirmed;
+  }
+
+  /** Whether a majority has been heard from since `since` (check-quorum, LEAD2). */
+  hearsMajority(since: Instant): boolean {
+    const heard = this.followers.map((progress) => progress.lastHeardAt);
+    return countAtLeast(heard, since) + 1 >= majorityOf(this.followers.length + 1);
+  }
+
+  /** The follower whose log is the most complete; null where there is none. */
+  mostCompleteFollower(since: Instant): Progress | null {
+    let best: Progress | null = null;
+    for (const progress of this.followers) {
+      if (progress.lastHeardAt < since || progress.state === "snapshot") continue;
+      if (best === null || progress.matchIndex > best.matchIndex) best = progress;
+    }
+    return best;
+  }
+
+  #dateFollowers(): void {
+    const freshness = this.#freshness;
+    assert(freshness !== null, "no round to date by");
+    this.followers.forEach((progress, i) => {
+      progress.freshStamp = freshness.stamps[i]!;
+      progress.freshIndex = freshness.commitIndex;
+    });
+    this.#freshness = null;
+  }
+}

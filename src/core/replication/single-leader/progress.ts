@@ -1,0 +1,107 @@
+import { assert } from "../../base/assert.ts";
+import type { Instant, LogIndex, NodeId, Term } from "../../contract/ids.ts";
+import type { SnapshotHandle } from "../../contract/state-store.ts";
+
+/** A snapshot on its way to one follower, chunk by chunk (Raft §7). */
+export interface SnapshotTransfer {
+  readonly handle: SnapshotHandle;
+  readonly stream: number;
+  readonly lastIndex: LogIndex;
+  readonly lastTerm: Term;
+  readonly startedAt: Instant;
+  /** The chunk to send next or being answered, and where its rows begin. */
+  chunk: number;
+  cursor: number;
+  /** Where the chunk after this one begins; null when this one is the last. */
+  next: number | null;
+  sentAt: Instant;
+  awaiting: boolean;
+}
+
+/**
+ * What the leader knows of one follower (Raft §5.3).
+ *
+ * - `probe`: the logs' common prefix is not known; one AppendEntries at a time looks for it.
+ * - `replicate`: it is known; AppendEntries are pipelined without waiting.
+ * - `snapshot`: the entries it needs are compacted; a snapshot is on its way.
+ */
+export class Progress {
+  readonly node: NodeId;
+  state: "probe" | "replicate" | "snapshot" = "probe";
+  /** Highest index known to be durable in the follower's log. Never decreases in a term. */
+  matchIndex: LogIndex = 0;
+  /**
+   * First index of the next AppendEntries. In `replicate`, (matchIndex, nextIndex) is in flight.
+   * Invariant: matchIndex < nextIndex ≤ log.lastIndex + 1.
+   */
+  nextIndex: LogIndex;
+  /** In `probe`: an AppendEntries is unanswered; the next one waits for a heartbeat. */
+  probing = false;
+  /** Bytes of entries in flight, by the last index of each AppendEntries. */
+  readonly inFlight: { readonly lastIndex: LogIndex; readonly bytes: number }[] = [];
+  inFlightBytes = 0;
+  /** The commitIndex and confirmation round last told to it. */
+  toldCommit: LogIndex = 0;
+  toldRound = 0;
+  /** Its highest acknowledged confirmation round (LEAD5). */
+  ackedRound = 0;
+  lastSentAt: Instant;
+  /** When it last answered in this term: check-quorum counts it (LEAD2). */
+  lastHeardAt: Instant;
+  appliedIndex: LogIndex = 0;
+  snapshot: SnapshotTransfer | null = null;
+  /** LEAD6: its latest stamp, and the stamp and commitIndex that a running round will confirm. */
+  stamp: Instant = 0;
+  freshStamp: Instant = 0;
+  freshIndex: LogIndex = 0;
+
+  constructor(node: NodeId, nextIndex: LogIndex, now: Instant) {
+    this.node = node;
+    this.nextIndex = nextIndex;
+    this.lastSentAt = now;
+    this.lastHeardAt = now;
+  }
+
+  becomeProbe(): void {
+    this.state = "probe";
+    this.probing = false;
+    this.nextIndex = this.matchIndex + 1;
+    this.#landAll();
+  }
+
+  becomeReplicate(): void {
+    assert(this.snapshot === null, "still sending a snapshot");
+    this.state = "replicate";
+    this.probing = false;
+    this.nextIndex = this.matchIndex + 1;
+    this.#landAll();
+  }
+
+  sent(lastIndex: LogIndex, bytes: number): void {
+    assert(lastIndex >= this.nextIndex, "nothing was sent");
+    this.nextIndex = lastIndex + 1;
+    this.inFlight.push({ lastIndex, bytes });
+    this.inFlightBytes += bytes;
+  }
+
+  /** The follower holds everything up to here. Says whether that is news. */
+  matched(index: LogIndex, mayRegress: boolean): boolean {
+    while (this.inFlight.length > 0 && this.inFlight[0]!.lastIndex <= index) {
+      this.inFlightBytes -= this.inFlight.shift()!.bytes;
+    }
+    const news = index > this.matchIndex;
+    if (news || mayRegress) this.matchIndex = index;
+    this.nextIndex = Math.max(this.nextIndex, index + 1);
+    return news;
+  }
+
+  dropSnapshot(): void {
+    this.snapshot?.handle.release();
+    this.snapshot = null;
+  }
+
+  #landAll(): void {
+    this.inFlight.length = 0;
+    this.inFlightBytes = 0;
+  }
+}

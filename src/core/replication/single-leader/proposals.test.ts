@@ -1,0 +1,334 @@
+import { expect, test } from "vitest";
+import { MemoryStore } from "../../../../test/raft/memory-store.ts";
+import { toyMachine } from "../../../../test/raft/toy-machine.ts";
+import { makeOutbox, makeRaft, type RaftSettings } from "../../../../test/raft/unit.ts";
+import { encodeUtf8 } from "../../base/bytes.ts";
+import { integer, OK } from "../../contract/reply.ts";
+import { Memtable } from "../../log/memtable.ts";
+import { Applier } from "./applier.ts";
+import { startElection } from "./election.ts";
+import { entryFloor, entrySequence, entrySession, entryTime, makeEntry } from "./entry.ts";
+import { advanceCommit, becomeLeader } from "./leader.ts";
+import type { ForwardItem, SingleLeaderMessage } from "./messages.ts";
+import { Proposals } from "./proposals.ts";
+import type { Raft } from "./raft.ts";
+
+type Forward = Extract<SingleLeaderMessage, { kind: "forward" }>;
+
+/** A leader of three, alone: the test says what its followers have and what is committed. */
+class Desk {
+  readonly raft: Raft;
+  readonly applier: Applier;
+  readonly proposals: Proposals;
+  readonly #out = makeOutbox();
+  #count = 0;
+
+  constructor(settings: RaftSettings = {}) {
+    this.raft = makeRaft(settings);
+    this.applier = new Applier(this.raft, new Memtable(new MemoryStore()), toyMachine);
+    this.proposals = new Proposals(this.raft, this.applier);
+    startElection(this.raft, false, 0, this.#out);
+    this.raft.ownVoteBatch = null;
+    becomeLeader(this.raft, 0, this.#out);
+    this.proposals.begin();
+  }
+
+  /** Commits everything in the log by these followers, and applies it. */
+  commit(...followers: string[]): void {
+    this.raft.writeTurn(0, this.#out);
+    const { batch } = this.#out.take();
+    if (batch !== null) this.raft.log.written(batch.number);
+    for (const name of followers) this.hold(name);
+    advanceCommit(this.raft);
+    const { proposals } = this;
+    this.applier.applyCommitted({
+      onApplied: (session, sequence, answer) => proposals.onApplied(session, sequence, answer),
+      onApplying: () => {},
+      onRegistered: (node, boot, session) => proposals.onRegistered(node, boot, session),
+      onExpired: (session, sequence) => proposals.onExpired(session, sequence),
+      onAdvanced: () => proposals.onAdvanced(),
+    });
+  }
+
+  /** The follower holds the whole log durably. */
+  hold(name: string): void {
+    this.raft.leadership!.progress(name).matched(this.raft.log.lastIndex, false);
+  }
+
+  /** Registers n2's boot; returns its session. */
+  register(boot = "b"): number {
+    this.forward([{ kind: "register", boot }], { session: 0 });
+    this.commit("n2");
+    const [reply] = this.proposals.takeReplies();
+    if (reply?.message.kind !== "forwardReply") throw new Error("no answer to the registration");
+    return reply.message.session;
+  }
+
+  forward(items: readonly ForwardItem[], change: Partial<Forward> = {}, now = 0): void {
+    this.#count += 1;
+    const base = { kind: "forward", term: this.raft.term, stream: 1, floor: 1, items } as const;
+    const message = { ...base, count: this.#count, session: 0, ...change };
+    if (message.session === 0) this.#count -= 1;
+    this.proposals.onForward("n2", message, now);
+  }
+
+  answers(now = 0) {
+    this.proposals.beforeReplicate();
+    this.proposals.settle(now);
+    return this.proposals
+      .takeReplies()
+      .flatMap(({ message }) => (message.kind === "forwardReply" ? message.answers : []));
+  }
+
+  confirm(): void {
+    const { followers, round } = this.raft.leadership!;
+    followers[0]!.ackedRound = round;
+  }
+}
+
+function write(sequence: number, text: string, concern = -1, deadlineMs = 1000): ForwardItem {
+  const entry = makeEntry("command", encodeUtf8(text));
+  return { kind: "write", sequence, concern, deadlineMs, entry };
+}
+
+function read(ticket: number, afterSequence: number, key = "a"): ForwardItem {
+  return { kind: "read", ticket, afterSequence, payload: encodeUtf8(`GET ${key}`) };
+}
+
+test("a registration is answered with its session, its boot and its stream's number", () => {
+  const desk = new Desk();
+  desk.forward([{ kind: "register", boot: "b" }], { session: 0, stream: 9 });
+  desk.commit("n2");
+  expect(desk.proposals.takeReplies()).toEqual([
+    {
+      to: "n2",
+      message: {
+        kind: "forwardReply",
+        term: 1,
+        stream: 9,
+        count: 1,
+        session: 2,
+        boot: "b",
+        number: 0,
+        answers: [],
+      },
+    },
+  ]);
+});
+
+test("a write is stamped, and answered when it is applied", () => {
+  const desk = new Desk();
+  const session = desk.register();
+  desk.proposals.wallMs = 5000;
+  desk.forward([write(1, "INCR n")], { session, floor: 1 });
+  const entry = desk.raft.log.entry(3);
+  expect([entrySession(entry), entrySequence(entry), entryFloor(entry), entryTime(entry)]).toEqual([
+    session,
+    1,
+    1,
+    5000,
+  ]);
+  expect(desk.answers()).toEqual([]);
+  desk.commit("n2");
+  expect(desk.answers()).toEqual([
+    { sequence: 1, ticket: 0, reply: integer(1), term: 1, index: 3, durable: 2 },
+  ]);
+});
+
+test("log time never goes back (GEN7)", () => {
+  const desk = new Desk();
+  const session = desk.register();
+  desk.proposals.wallMs = 5000;
+  desk.forward([write(1, "INCR n")], { session });
+  desk.proposals.wallMs = 4000;
+  desk.forward([write(2, "INCR n")], { session });
+  expect([3, 4].map((index) => entryTime(desk.raft.log.entry(index)))).toEqual([5000, 5000]);
+});
+
+test("messages out of order, repeated or of another term are not taken in", () => {
+  const desk = new Desk();
+  const session = desk.register();
+  desk.forward([write(1, "INCR n")], { session, count: 2 });
+  desk.forward([write(1, "INCR n")], { session, count: 1, term: 7 });
+  expect(desk.raft.log.lastIndex).toBe(2);
+  desk.forward([write(1, "INCR n")], { session, count: 1 });
+  desk.forward([write(1, "INCR n")], { session, count: 1 });
+  desk.forward([write(2, "INCR n")], { session, count: 3 });
+  expect(desk.raft.log.lastIndex).toBe(3);
+});
+
+test("a new stream repeats without writing again, applied or not", () => {
+  const desk = new Desk();
+  const session = desk.register();
+  desk.forward([write(1, "INCR n"), write(2, "INCR n")], { session, count: 1 });
+  desk.commit("n2");
+  desk.answers();
+  desk.forward([write(3, "INCR n")], { session, count: 2 });
+  desk.forward([write(2, "INCR n"), write(3, "INCR n")], { session, stream: 2, count: 1 });
+  expect(desk.raft.log.lastIndex).toBe(5);
+  expect(desk.answers()).toMatchObject([{ sequence: 2, reply: integer(2), index: 4 }]);
+  desk.commit("n2");
+  expect(desk.answers()).toMatchObject([{ sequence: 3, reply: integer(3), index: 5 }]);
+});
+
+test("an older stream, or one of an earlier boot, ends no newer one", () => {
+  const desk = new Desk();
+  const first = desk.register("b1");
+  desk.forward([write(1, "INCR n")], { session: first, stream: 5, count: 1 });
+  const second = desk.register("b2");
+  // A later boot counts its streams from the beginning.
+  desk.forward([write(1, "INCR n")], { session: second, stream: 1, count: 1 });
+  expect(desk.raft.log.lastIndex).toBe(5);
+  desk.forward([write(2, "INCR n")], { session: first, stream: 6, count: 1 });
+  desk.forward([write(2, "INCR n")], { session: second, stream: 1, count: 2 });
+  expect(entrySession(desk.raft.log.entry(6))).toBe(second);
+  expect(desk.raft.log.lastIndex).toBe(6);
+});
+
+test("what an earlier boot asked is not answered to the next, whose numbers are the same", () => {
+  const desk = new Desk();
+  const first = desk.register("b1");
+  desk.forward([write(1, "INCR n"), write(2, "INCR n", -2)], { session: first, count: 1 });
+  const wait = { kind: "wait", ticket: 8, afterSequence: 1, term: 0, index: 0 } as const;
+  desk.forward([{ ...wait, replicas: 2, deadlineMs: 200 }], { session: first, count: 2 });
+  const second = desk.register("b2");
+  desk.forward([write(1, "SET n 7")], { session: second, count: 1 });
+  desk.commit("n2", "n3");
+  expect(desk.answers(500)).toMatchObject([{ sequence: 1, reply: OK, index: 6 }]);
+});
+
+test("a write of a session that was replaced is refused, and it is certain that it was not done", () => {
+  const desk = new Desk();
+  const old = desk.register("b1");
+  desk.register("b2");
+  desk.forward([write(1, "INCR n")], { session: old, count: 1 });
+  expect(desk.answers()).toMatchObject([
+    { sequence: 1, reply: { kind: "error", code: "SESSION_EXPIRED", outcome: "not-applied" } },
+  ]);
+  expect(desk.raft.log.lastIndex).toBe(3);
+});
+
+test("a session whose registration is in the log but not applied is not taken for replaced", () => {
+  const desk = new Desk();
+  desk.forward([{ kind: "register", boot: "b" }], { session: 0 });
+  desk.forward([write(1, "INCR n")], { session: 2, count: 1 });
+  expect(desk.raft.log.lastIndex).toBe(3);
+  desk.commit("n2");
+  expect(desk.answers()).toMatchObject([{ sequence: 1, reply: integer(1) }]);
+});
+
+test("concern all waits for the last disk, also when the write is repeated (L37)", () => {
+  const desk = new Desk();
+  const session = desk.register();
+  desk.forward([write(1, "INCR n", -2)], { session, count: 1 });
+  desk.commit("n2");
+  expect(desk.answers()).toEqual([]);
+  desk.forward([write(1, "INCR n", -2)], { session, stream: 2, count: 1 });
+  expect(desk.answers()).toEqual([]);
+  desk.hold("n3");
+  expect(desk.answers()).toContainEqual(
+    expect.objectContaining({ sequence: 1, reply: integer(1), durable: 3 }),
+  );
+});
+
+test("a concern that is unmet at the deadline says that the write is applied", () => {
+  const desk = new Desk();
+  const session = desk.register();
+  desk.forward([write(1, "INCR n", -2, 500)], { session, count: 1 }, 100);
+  desk.commit("n2");
+  expect(desk.answers(599)).toEqual([]);
+  expect(desk.proposals.deadline()).toBe(600);
+  expect(desk.answers(600)).toMatchObject([
+    { reply: { code: "CONCERN_UNMET", outcome: "applied" }, index: 3, durable: 2 },
+  ]);
+});
+
+test("concern leader is answered by the leader's disk alone", () => {
+  const desk = new Desk();
+  const session = desk.register();
+  desk.forward([write(1, "SET a 1", 0)], { session, count: 1 });
+  expect(desk.answers()).toEqual([]);
+  desk.commit();
+  expect(desk.answers()).toEqual([
+    { sequence: 1, ticket: 0, reply: OK, term: 1, index: 3, durable: 1 },
+  ]);
+  // Below the floor now, but the read behind it must still see it.
+  desk.forward([read(7, 1)], { session, floor: 2, count: 2 });
+  desk.confirm();
+  expect(desk.answers()).toEqual([]);
+  desk.commit("n2");
+  desk.answers();
+  desk.confirm();
+  expect(desk.answers()).toMatchObject([{ ticket: 7, reply: { kind: "bulk" } }]);
+});
+
+test("a read is evaluated right behind the write it follows, and before the next", () => {
+  const desk = new Desk();
+  const session = desk.register();
+  const items = [write(1, "SET a 1"), read(5, 1), write(2, "SET a 2"), read(6, 2)];
+  desk.forward(items, { session, count: 1 });
+  desk.commit("n2");
+  desk.answers();
+  desk.confirm();
+  const texts = desk.answers().map(({ ticket, index, reply }) => {
+    return [
+      ticket,
+      index,
+      reply.kind === "bulk" ? String.fromCharCode(...reply.bytes) : reply.kind,
+    ];
+  });
+  expect(texts).toEqual([
+    [5, 3, "1"],
+    [6, 4, "2"],
+  ]);
+});
+
+test("nothing is taken in while a transfer is under way (thesis 3.10)", () => {
+  const desk = new Desk();
+  const session = desk.register();
+  desk.raft.leadership!.transfer = { to: "n3", until: 1000, sent: false };
+  desk.forward([write(1, "INCR n")], { session, count: 1 });
+  expect(desk.raft.log.lastIndex).toBe(2);
+  expect(desk.proposals.takeReplies()).toEqual([]);
+});
+
+test("replies of a stream are counted, so that a lost one leaves a gap", () => {
+  const desk = new Desk();
+  const session = desk.register();
+  const numbers: unknown[] = [];
+  for (let count = 1; count <= 3; count += 1) {
+    desk.forward([], { session, count });
+    for (const { message } of desk.proposals.takeReplies()) {
+      if (message.kind === "forwardReply") numbers.push([message.count, message.number]);
+    }
+  }
+  expect(numbers).toEqual([
+    [1, 1],
+    [2, 2],
+    [3, 3],
+  ]);
+});
+
+test("a WAIT for a write that is nowhere counts nobody (LEAD11)", () => {
+  const desk = new Desk();
+  const session = desk.register();
+  const wait = { kind: "wait", ticket: 8, afterSequence: 77, term: 0, index: 0 } as const;
+  desk.forward([{ ...wait, replicas: 1, deadlineMs: 200 }], { session, count: 1 });
+  expect(desk.answers(199)).toEqual([]);
+  expect(desk.answers(200)).toMatchObject([{ ticket: 8, reply: integer(0) }]);
+});
+
+test("what an earlier leader put into the log is answered, not written again", () => {
+  const desk = new Desk();
+  const session = desk.register();
+  desk.forward([write(1, "INCR n")], { session, count: 1 });
+  desk.proposals.end();
+  desk.proposals.begin();
+  desk.forward([write(1, "INCR n"), write(2, "INCR n")], { session, count: 1 });
+  expect(desk.raft.log.lastIndex).toBe(4);
+  desk.commit("n2");
+  expect(desk.answers()).toMatchObject([
+    { sequence: 1, reply: integer(1), index: 3 },
+    { sequence: 2, reply: integer(2), index: 4 },
+  ]);
+});

@@ -1,0 +1,26 @@
+import { assert } from "../../base/assert.ts";
+
+/**
+ * Arithmetic of majorities. The voters are a set; joint configurations come behind the same names.
+ */
+
+/** How many voters make a majority: any two of that size share a member. */
+export function majorityOf(voters: number): number {
+  assert(voters > 0, "a group without voters");
+  return Math.floor(voters / 2) + 1;
+}
+
+/** The highest value that at least a majority of the voters have reached; one value per voter. */
+export function majorityValue(values: readonly number[]): number {
+  const descending = [...values].sort((a, b) => b - a);
+  const value = descending[majorityOf(values.length) - 1];
+  assert(value !== undefined, "a majority of nobody");
+  return value;
+}
+
+/** How many of the values are at least `least`. */
+export function countAtLeast(values: readonly number[], least: number): number {
+  let count = 0;
+  for (const value of values) if (value >= least) count += 1;
+  return count;
+}

@@ -1,0 +1,397 @@
+import { assert } from "../../base/assert.ts";
+import type { GroupStatus } from "../../contract/group.ts";
+import type { Instant, NodeId, WallClock } from "../../contract/ids.ts";
+import type { Input, Protocol } from "../../contract/protocol.ts";
+import type { RecoveredRecord } from "../../contract/record.ts";
+import type { StateMachine } from "../../contract/state-machine.ts";
+import type { StateStore } from "../../contract/state-store.ts";
+import type { Memtable } from "../../log/memtable.ts";
+import type { AppliedAnswer } from "../../sessions/session-table.ts";
+import { type AppliedListener, Applier } from "./applier.ts";
+import {
+  onOwnVoteWritten,
+  onRequestVote,
+  onVote,
+  startElection,
+  startPreVote,
+} from "./election.ts";
+import { entryAt } from "./entry.ts";
+import { onAppendEntries, onAppendWhileInstalling, sendAck } from "./follower.ts";
+import { Forwarding } from "./forwarding.ts";
+import {
+  advanceCommit,
+  checkQuorum,
+  driveTransfer,
+  leaderDeadline,
+  onAppendReply,
+  replicate,
+  startTransfer,
+} from "./leader.ts";
+import type { Leadership } from "./leadership.ts";
+import type { SingleLeaderMessage } from "./messages.ts";
+import { Proposals } from "./proposals.ts";
+import { type Out, Raft, type RaftOptions, type SingleLeaderVocabulary } from "./raft.ts";
+import { decodeRecord } from "./records.ts";
+import { DATA, decodeMeta, ENTRIES, META, SESSIONS } from "./rows.ts";
+import { Snapshots } from "./snapshot.ts";
+
+/** What a replica is built on; the node gives every group the same memtable and store. */
+export interface ReplicaParts {
+  readonly memtable: Memtable;
+  readonly store: StateStore;
+  readonly machine: StateMachine;
+  /** Asks the node for a checkpoint that begins after now. */
+  readonly requestCheckpoint: () => void;
+  /** Random per start of the process: names this boot's session (LEAD8). */
+  readonly boot: string;
+}
+
+/**
+ * One node's replica of a single-leader group: Raft, the state it replicates, and both ends of the
+ * path on which clients' commands reach the leader.
+ *
+ * A write goes down once and up once: `Forwarding` (accepting node) → `Proposals` (leader) → log
+ * and peers → commit → `Applier` → `Proposals` → `Forwarding` → reply.
+ */
+export class Replica implements Protocol<SingleLeaderVocabulary> {
+  readonly #raft: Raft;
+  readonly #applier: Applier;
+  readonly #snapshots: Snapshots;
+  readonly #proposals: Proposals;
+  readonly #forwarding: Forwarding;
+  /** The leadership that `#proposals` works for, to notice when it began or ended. */
+  #served: Leadership | null = null;
+  #lastStepAt: Instant;
+  #backlog = false;
+
+  constructor(options: RaftOptions, parts: ReplicaParts, now: Instant) {
+    this.#raft = new Raft(options, now);
+    this.#applier = new Applier(this.#raft, parts.memtable, parts.machine);
+    this.#snapshots = new Snapshots(
+      this.#raft,
+      this.#applier,
+      parts.memtable,
+      parts.store,
+      parts.requestCheckpoint,
+    );
+    this.#proposals = new Proposals(this.#raft, this.#applier);
+    this.#forwarding = new Forwarding(this.#raft, this.#applier, parts.boot);
+    this.#lastStepAt = now;
+    this.#restoreRows(parts.memtable);
+  }
+
+  /** Takes over what the last checkpoint holds of this group. */
+  #restoreRows(memtable: Memtable): void {
+    const [from, to] = this.#applier.groupRange();
+    const metaRow = memtable.get(from + META);
+    if (metaRow === undefined) return;
+    const meta = decodeMeta(metaRow);
+    const sessions: Uint8Array[] = [];
+    for (const [, row] of memtable.rows(from + SESSIONS, `${from}${next(SESSIONS)}`)) {
+      sessions.push(row);
+    }
+    this.#applier.restore(meta, meta.generation, sessions);
+    this.#applier.wipeGeneration(1 - meta.generation);
+    const raft = this.#raft;
+    raft.term = meta.term;
+    raft.vote = meta.vote;
+    raft.commitIndex = meta.appliedIndex;
+    raft.log.reset(meta.appliedIndex, meta.appliedTerm, meta.termStarts);
+    for (const [key, entry] of memtable.rows(from + ENTRIES, `${from}${next(ENTRIES)}`)) {
+      raft.log.append(entryAt(entry, 0, entry.length));
+      this.#applier.noteRestoredEntryRow(key);
+    }
+    assert(from < to && from + DATA < to, "a group's rows lie between its ends");
+    this.#snapshots.restored(meta.appliedIndex, meta.appliedTerm);
+  }
+
+  /**
+   * Replays one record of the node's log, in the order written; `restored` ends the replay. Entries
+   * are not applied here: whether they are committed is for a leader to say (STO6). Throws
+   * `FormatError` on bytes that are no record.
+   */
+  replay(recovered: RecoveredRecord): void {
+    const record = decodeRecord(recovered);
+    const { log } = this.#raft;
+    if (record.kind === "hardState") {
+      this.#raft.term = record.term;
+      this.#raft.vote = record.vote;
+    } else if (record.kind === "truncate") {
+      if (record.from <= log.lastIndex) log.truncate(record.from);
+    } else for (const entry of record.entries) log.append(entry);
+  }
+
+  restored(now: Instant): void {
+    const raft = this.#raft;
+    raft.log.allDurable();
+    // A log may hold entries of a term whose hard state was in the batch that tore: never the
+    // reverse.
+    assert(
+      raft.term >= raft.log.lastTerm || raft.options.mutant !== null,
+      "a log ahead of its term",
+    );
+    raft.resetElectionTimer(now);
+    if (raft.options.voters.length === 1) raft.electionDeadline = now;
+  }
+
+  step(input: Input<SingleLeaderVocabulary>, now: Instant, out: Out): void {
+    this.#notePause(now);
+    switch (input.kind) {
+      case "message":
+        this.#onMessage(input.from, input.message, now, out);
+        break;
+      case "request":
+        this.#forwarding.request(input.id, input.command, out);
+        break;
+      case "cancel":
+        this.#forwarding.cancel(input.id);
+        break;
+      case "written":
+        this.#raft.log.written(input.batch);
+        onOwnVoteWritten(this.#raft, input.batch, now, out);
+        break;
+      case "link":
+        this.#onLink(input.peer, input.up);
+        break;
+      case "wake":
+        break;
+    }
+    this.#followLeadership();
+  }
+
+  /**
+   * LEAD12: a node that did not run for an election timeout may have been deposed without noticing.
+   * It must not act as leader on what piled up meanwhile.
+   */
+  #notePause(now: Instant): void {
+    const pausedMs = now - this.#lastStepAt;
+    this.#lastStepAt = now;
+    const { timing, voters } = this.#raft.options;
+    // Nobody can depose the only voter.
+    if (!this.#raft.isLeader || voters.length === 1 || pausedMs < timing.electionTimeoutMs) return;
+    this.#raft.trace("paused", `ms=${Math.round(pausedMs)}`);
+    this.#raft.becomeFollower(this.#raft.term, null, now);
+  }
+
+  #onMessage(from: NodeId, message: SingleLeaderMessage, now: Instant, out: Out): void {
+    const raft = this.#raft;
+    if (!raft.options.voters.includes(from) || from === raft.options.node) return;
+    switch (message.kind) {
+      case "requestVote":
+        return onRequestVote(raft, from, message, now, out);
+      case "vote":
+        return onVote(raft, from, message, now, out);
+      case "appendEntries":
+        if (this.#snapshots.isInstalling) {
+          return onAppendWhileInstalling(raft, from, message, now, out);
+        }
+        return onAppendEntries(raft, from, message, now, out);
+      case "appendReply":
+        return onAppendReply(raft, from, message, now);
+      case "installSnapshot":
+        return this.#snapshots.onInstall(from, message, now, out);
+      case "snapshotReply":
+        return this.#snapshots.onReply(from, message, now);
+      case "timeoutNow":
+        if (message.term !== raft.term || raft.isLeader || this.#snapshots.isInstalling) return;
+        return startElection(raft, true, now, out);
+      case "forward":
+        this.#followLeadership();
+        return this.#proposals.onForward(from, message, now);
+      case "forwardReply":
+        return this.#forwarding.onReply(from, message, now, out);
+    }
+  }
+
+  #onLink(peer: NodeId, up: boolean): void {
+    const { linksDown, leadership } = this.#raft;
+    if (up) linksDown.delete(peer);
+    else linksDown.add(peer);
+    const progress = leadership?.followers.find((follower) => follower.node === peer);
+    if (progress === undefined) return;
+    // What was in flight on the old connection may be lost: find the common prefix again (LEAD2).
+    if (progress.state === "replicate") progress.becomeProbe();
+    progress.probing = !up;
+    // The peer may be another process by now, whose clock says something else (LEAD6).
+    progress.stamp = 0;
+    if (progress.snapshot !== null) progress.snapshot.awaiting = false;
+  }
+
+  #followLeadership(): void {
+    const { leadership } = this.#raft;
+    if (leadership === this.#served) return;
+    this.#served = leadership;
+    if (leadership === null) this.#proposals.end();
+    else this.#proposals.begin();
+  }
+
+  settle(now: Instant, out: Out): void {
+    this.#lastStepAt = now;
+    this.#drive(now, out);
+    this.#followLeadership();
+    advanceCommit(this.#raft);
+    this.#apply(out);
+    this.#forwarding.expire(now, out);
+    this.#forward(now, out);
+    this.#forwarding.endUnrepeatable(out);
+    this.#proposals.beforeReplicate();
+    replicate(this.#raft, now, out);
+    if (this.#raft.leadership !== null) this.#snapshots.drive(this.#raft.leadership, now, out);
+    this.#snapshots.settle(now, out);
+    this.#raft.writeTurn(now, out);
+    sendAck(this.#raft, this.#applier.appliedIndex, now, out);
+    this.#proposals.settle(now);
+    this.#answer(now, out);
+    this.#snapshots.compact(now);
+  }
+
+  /** What time alone brings about: elections, check-quorum, transfers. */
+  #drive(now: Instant, out: Out): void {
+    const raft = this.#raft;
+    if (raft.isLeader) {
+      checkQuorum(raft, now);
+      this.#checkDisk(now);
+      driveTransfer(raft, now, out);
+    } else if (this.#mayCampaign(now)) startPreVote(raft, now, out);
+  }
+
+  #mayCampaign(now: Instant): boolean {
+    const raft = this.#raft;
+    if (this.#snapshots.isInstalling) return false;
+    if (now >= raft.electionDeadline) return true;
+    // The leader's link broke: likely it is gone. Ask early, but not all at the same instant.
+    const { leader, linksDown, options } = raft;
+    if (leader === null || !linksDown.has(leader) || raft.role !== "follower") return false;
+    const early = raft.electionDeadline - options.timing.electionTimeoutMs;
+    return now - raft.leaderHeardAt >= options.timing.heartbeatMs && now >= early;
+  }
+
+  /** A leader whose disk does not answer keeps everybody waiting: let another one lead (LEAD1). */
+  #checkDisk(now: Instant): void {
+    const oldest = this.#raft.log.oldestUnsyncedAt;
+    if (oldest === null || now - oldest < this.#raft.options.timing.electionTimeoutMs) return;
+    startTransfer(this.#raft, now);
+  }
+
+  #apply(out: Out): void {
+    const proposals = this.#proposals;
+    const forwarding = this.#forwarding;
+    const listener: AppliedListener = {
+      onApplied(session: number, sequence: number, answer: AppliedAnswer | null): void {
+        proposals.onApplied(session, sequence, answer);
+        forwarding.onAppliedHere(session, out);
+      },
+      onApplying: (session, sequence) => forwarding.onApplyingHere(session, sequence, out),
+      onRegistered: (node, boot, session) => proposals.onRegistered(node, boot, session),
+      onExpired: (session, sequence) => proposals.onExpired(session, sequence),
+      onAdvanced: () => proposals.onAdvanced(),
+    };
+    this.#backlog = this.#applier.applyCommitted(listener);
+    forwarding.answerVisible(out);
+  }
+
+  #forward(now: Instant, out: Out): void {
+    for (;;) {
+      const forward = this.#forwarding.dispatch(now);
+      if (forward === null) return;
+      if (forward.to === this.#raft.options.node) {
+        this.#proposals.onForward(forward.to, forward.message, now);
+      } else out.send(forward.to, forward.message);
+    }
+  }
+
+  #answer(now: Instant, out: Out): void {
+    if (this.#raft.leadership === null) return;
+    for (const { to, message } of this.#proposals.takeReplies()) {
+      if (to !== this.#raft.options.node) out.send(to, message);
+      else if (message.kind === "forwardReply") {
+        this.#forwarding.onReply(to, message, now, out);
+      }
+    }
+  }
+
+  deadline(): Instant | null {
+    const raft = this.#raft;
+    if (this.#backlog || this.#snapshots.isDue) return this.#lastStepAt;
+    let deadline = this.#forwarding.deadline() ?? Number.POSITIVE_INFINITY;
+    if (raft.isLeader) {
+      deadline = Math.min(deadline, leaderDeadline(raft));
+      deadline = Math.min(deadline, this.#proposals.deadline() ?? deadline);
+    } else deadline = Math.min(deadline, this.#campaignDeadline());
+    return deadline === Number.POSITIVE_INFINITY ? null : deadline;
+  }
+
+  #campaignDeadline(): Instant {
+    // Until the checkpoint is there it may not campaign, and a deadline that is over would spin.
+    if (this.#snapshots.isInstalling) return Number.POSITIVE_INFINITY;
+    const { electionDeadline, leader, linksDown, role, leaderHeardAt, options } = this.#raft;
+    if (leader === null || !linksDown.has(leader) || role !== "follower") return electionDeadline;
+    const { electionTimeoutMs, heartbeatMs } = options.timing;
+    return Math.max(electionDeadline - electionTimeoutMs, leaderHeardAt + heartbeatMs);
+  }
+
+  /** The leader's wall clock, for log time (GEN7). */
+  setWallClock(wallMs: WallClock): void {
+    this.#proposals.wallMs = wallMs;
+  }
+
+  /** Hands leadership over if this node has it; true while a transfer is under way. */
+  transferLeadership(now: Instant): boolean {
+    return this.#raft.isLeader && startTransfer(this.#raft, now);
+  }
+
+  get isLeader(): boolean {
+    return this.#raft.isLeader;
+  }
+
+  get leader(): NodeId | null {
+    return this.#raft.leader;
+  }
+
+  get openCalls(): number {
+    return this.#forwarding.openCalls;
+  }
+
+  /** The node takes a checkpoint: puts the group's rows where it will find them. */
+  beforeFreeze(): void {
+    this.#applier.writeRows();
+    this.#snapshots.onFreeze();
+  }
+
+  /** The checkpoint that began with the last `beforeFreeze` is durable. */
+  afterCheckpoint(): void {
+    this.#snapshots.onCheckpoint();
+  }
+
+  status(now: Instant): GroupStatus {
+    const raft = this.#raft;
+    const { appliedIndex } = this.#applier;
+    const told = Math.max(raft.commitIndex, raft.toldCommit);
+    const fresh = appliedIndex >= raft.freshIndex && Number.isFinite(raft.freshStamp);
+    return {
+      role: raft.role,
+      leader: raft.leader,
+      term: raft.term,
+      commitIndex: raft.commitIndex,
+      appliedIndex,
+      lastIndex: raft.log.lastIndex,
+      lagEntries: told - appliedIndex,
+      lagMs: raft.isLeader ? 0 : fresh ? now - raft.freshStamp : null,
+      keys: this.#applier.keys,
+      halted: this.#applier.halted,
+      peers: (raft.leadership?.followers ?? []).map(({ node, matchIndex, state }) => {
+        return { node, matchIndex, state };
+      }),
+    };
+  }
+
+  /** The simulator's view of what must hold after every turn. */
+  inspect(): { readonly raft: Raft; readonly applier: Applier } {
+    return { raft: this.#raft, applier: this.#applier };
+  }
+}
+
+/** The table letter after this one: where a table's rows end. */
+function next(table: string): string {
+  return String.fromCharCode(table.charCodeAt(0) + 1);
+}

@@ -1,0 +1,128 @@
+import { assert } from "../../base/assert.ts";
+import {
+  ByteReader,
+  type ByteString,
+  ByteWriter,
+  getU48,
+  putU48,
+  toByteString,
+} from "../../base/bytes.ts";
+import type { GroupId, LogIndex, NodeId, Term, WallClock } from "../../contract/ids.ts";
+import type { TermStart } from "./raft-log.ts";
+
+/**
+ * A group's rows in the node's store: 6 bytes of group id, a letter for the table, then the table's
+ * own key. Group ids are big-endian, so that a group's rows lie together.
+ *
+ * - `m`: one row, what the applied state amounts to (`GroupMeta`);
+ * - `s` + session id: the exactly-once table;
+ * - `e` + index: entries that were not applied when the checkpoint was taken (STO5);
+ * - `d` + generation + user key: the keyspace's values. A snapshot is filled into another
+ *   generation, and one write of the `m` row switches (STO9).
+ */
+export const META = "m";
+
+/** Names the table of sessions. */
+export const SESSIONS = "s";
+
+/** Names the table of entries not applied when the checkpoint was taken. */
+export const ENTRIES = "e";
+
+/** Names the table of the keyspace's values. */
+export const DATA = "d";
+
+/** The first bytes of all keys of the group. */
+export function groupPrefix(group: GroupId): ByteString {
+  return bigEndian(group);
+}
+
+/** The first key after all of the group's rows. */
+export function groupEnd(group: GroupId): ByteString {
+  return bigEndian(group + 1);
+}
+
+/** Six bytes, the highest first, so that the order of the bytes is the order of the numbers. */
+export function bigEndian(value: number): ByteString {
+  const bytes = new Uint8Array(6);
+  putU48(bytes, 0, value);
+  return toByteString(bytes.reverse());
+}
+
+/** The inverse of `bigEndian`. */
+export function fromBigEndian(text: ByteString): number {
+  assert(text.length === 6, "six bytes make a number here");
+  const bytes = new Uint8Array(6);
+  for (let i = 0; i < 6; i += 1) bytes[5 - i] = text.charCodeAt(i);
+  return getU48(bytes, 0);
+}
+
+/** The `m` row. */
+export interface GroupMeta {
+  readonly term: Term;
+  readonly vote: NodeId | null;
+  readonly appliedIndex: LogIndex;
+  readonly appliedTerm: Term;
+  /** Log time: the highest time of an applied entry. */
+  readonly logTime: WallClock;
+  /** 0 or 1: where the values lie. */
+  readonly generation: number;
+  readonly keys: number;
+  readonly voters: readonly NodeId[];
+  readonly termStarts: readonly TermStart[];
+}
+
+const META_VERSION = 1;
+
+/** The group's row about itself, as stored. */
+export function encodeMeta(meta: GroupMeta): Uint8Array {
+  const writer = new ByteWriter(128);
+  writer.u8(META_VERSION);
+  writer.u48(meta.term);
+  writer.u8(meta.vote === null ? 0 : 1);
+  writer.text(meta.vote ?? "");
+  writer.u48(meta.appliedIndex);
+  writer.u48(meta.appliedTerm);
+  writer.u48(meta.logTime);
+  writer.u8(meta.generation);
+  writer.u48(meta.keys);
+  writer.u16(meta.voters.length);
+  for (const voter of meta.voters) writer.text(voter);
+  writer.u32(meta.termStarts.length);
+  for (const start of meta.termStarts) {
+    writer.u48(start.term);
+    writer.u48(start.first);
+  }
+  return writer.take();
+}
+
+/** The inverse of `encodeMeta`. Throws `FormatError`. */
+export function decodeMeta(bytes: Uint8Array): GroupMeta {
+  const reader = new ByteReader(bytes);
+  const version = reader.u8();
+  assert(version === META_VERSION, `a group's meta row of version ${version}`);
+  const term = reader.u48();
+  const voted = reader.u8() === 1;
+  const vote = reader.text();
+  const appliedIndex = reader.u48();
+  const appliedTerm = reader.u48();
+  const logTime = reader.u48();
+  const generation = reader.u8();
+  const keys = reader.u48();
+  const voters: NodeId[] = [];
+  for (let left = reader.u16(); left > 0; left -= 1) voters.push(reader.text());
+  const termStarts: TermStart[] = [];
+  for (let left = reader.u32(); left > 0; left -= 1) {
+    termStarts.push({ term: reader.u48(), first: reader.u48() });
+  }
+  return {
+    term,
+    vote: voted ? vote : null,
+    appliedIndex,
+    appliedTerm,
+    logTime,
+    generation,
+    keys,
+    voters,
+    termStarts,
+  };
+}

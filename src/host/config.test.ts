@@ -1,0 +1,173 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { formatAddress, isLoopback, parseAddress, requireLoopback } from "./address.ts";
+import {
+  envName,
+  flagName,
+  mergeConfig,
+  type PartialConfig,
+  readConfigFile,
+  readEnvironment,
+  readFlags,
+} from "./config.ts";
+import { EXIT, StartError } from "./exit-codes.ts";
+
+const at = (port: number) => ({ host: "127.0.0.1", port });
+const own = { resp: at(7001), http: at(8001), peer: at(9001) };
+const least: PartialConfig = { dir: "d/n1", ...own, nodes: [{ id: "n1", ...own }] };
+
+function startErrorOf(action: () => unknown): StartError {
+  try {
+    action();
+  } catch (failure) {
+    if (failure instanceof StartError) return failure;
+    throw failure;
+  }
+  throw new Error("nothing was thrown");
+}
+
+describe("settings", () => {
+  it("have one name per source", () => {
+    expect(envName("electionTimeoutMs")).toBe("TREFOIL_ELECTION_TIMEOUT_MS");
+    expect(flagName("electionTimeoutMs")).toBe("--election-timeout-ms");
+  });
+
+  it("of flags go before the environment, of the environment before the file", () => {
+    const flags = readFlags({ heartbeatMs: "10" });
+    const env = readEnvironment({
+      TREFOIL_HEARTBEAT_MS: "20",
+      TREFOIL_TIMEOUT_MS: "21",
+      HOME: "/",
+    });
+    const file = { heartbeatMs: 30, timeoutMs: 31, maxClients: 32 };
+    expect(mergeConfig(flags, env, file, least)).toMatchObject({
+      heartbeatMs: 10,
+      timeoutMs: 21,
+      maxClients: 32,
+      electionTimeoutMs: 1_000,
+      keyspaces: [{ name: "default", number: 0, model: "singleLeader" }],
+    });
+  });
+
+  it("that nobody knows name the nearest that is known", () => {
+    const flag = startErrorOf(() => readFlags({ heartbeatMS: "1" }));
+    expect(flag.message).toBe("Unknown setting --heartbeat-m-s. Did you mean --heartbeat-ms?");
+    const env = startErrorOf(() => readEnvironment({ TREFOIL_MAX_CLIENT: "1" }));
+    expect(env.message).toBe(
+      "Unknown environment variable TREFOIL_MAX_CLIENT. Did you mean TREFOIL_MAX_CLIENTS?",
+    );
+    expect(env.exitCode).toBe(EXIT.usage);
+  });
+
+  it.each<[string, unknown, string]>([
+    ["heartbeatMs", "fast", "--heartbeat-ms must be a whole number from 5 to 60000."],
+    ["heartbeatMs", "4", "--heartbeat-ms must be a whole number from 5 to 60000."],
+    ["resp", "nowhere", "--resp must be host:port."],
+    ["resp", "127.0.0.1:65536", "--resp must be host:port."],
+    ["logLevel", "loud", "--log-level must be one of silent, error, warn, info, debug, trace."],
+    ["logWriter", "none", "--log-writer must be fdatasync or dsync-worker."],
+  ])("refuse %s %j", (key, value, message) => {
+    expect(startErrorOf(() => readFlags({ [key]: value })).message).toBe(message);
+  });
+
+  it("that are missing say how they are given", () => {
+    expect(startErrorOf(() => mergeConfig({ ...least, dir: undefined })).message).toBe(
+      'dir is missing: --dir, TREFOIL_DIR or "dir" in the file says it.',
+    );
+    expect(startErrorOf(() => mergeConfig({ ...least, nodes: undefined })).message).toBe(
+      'nodes is missing: "nodes" in the file says it.',
+    );
+  });
+
+  it("that do not fit together are refused", () => {
+    const short = { heartbeatMs: 100, electionTimeoutMs: 299 };
+    expect(startErrorOf(() => mergeConfig(short, least)).message).toContain("three times");
+  });
+});
+
+describe("a configuration file", () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "trefoil-config-"));
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  const file = (content: unknown) => {
+    const path = join(folder, "trefoil.json");
+    writeFileSync(path, typeof content === "string" ? content : JSON.stringify(content));
+    return path;
+  };
+
+  it("says anything a node needs", () => {
+    const content = {
+      dir: "d/n1",
+      resp: "127.0.0.1:7001",
+      http: "localhost:8001",
+      peer: "[::1]:9001",
+      nodes: [{ id: "n1", resp: 7001, http: 8001, peer: 9001 }],
+      keyspaces: [{ name: "ledger", number: 4, model: "singleLeader" }],
+    };
+    expect(mergeConfig(readConfigFile(file(content)))).toMatchObject({
+      resp: at(7001),
+      http: { host: "localhost", port: 8001 },
+      peer: { host: "::1", port: 9001 },
+      nodes: [{ id: "n1", ...own }],
+      keyspaces: [{ name: "ledger", number: 4, model: "singleLeader" }],
+    });
+  });
+
+  it.each<[string, unknown, string]>([
+    ["an unknown key", { heartbeat: 1 }, "Did you mean"],
+    ["no object", [], "must hold one JSON object"],
+    ["no JSON", "{", "cannot be used"],
+    ["an unknown key inside", { nodes: [{ id: "n1", port: 1 }] }, "(0."],
+    [
+      "two keyspaces of one number",
+      {
+        keyspaces: [
+          { name: "a", number: 1, model: "singleLeader" },
+          { name: "b", number: 1, model: "singleLeader" },
+        ],
+      },
+      "two keyspaces have the same number",
+    ],
+    ["another model", { keyspaces: [{ name: "a", number: 1, model: "x" }] }, "singleLeader"],
+  ])("with %s is refused", (_, content, message) => {
+    const error = startErrorOf(() => readConfigFile(file(content)));
+    expect(error.message).toContain(message);
+    expect(error.message).toContain("trefoil.json");
+  });
+});
+
+describe("an address", () => {
+  it.each([
+    ["127.0.0.1:7001", { host: "127.0.0.1", port: 7001 }],
+    ["7001", { host: "127.0.0.1", port: 7001 }],
+    ["[::1]:7001", { host: "::1", port: 7001 }],
+    ["localhost:0", { host: "localhost", port: 0 }],
+    ["a b:1", null],
+    ["::1:7001", null],
+    ["", null],
+  ])("%j is %j", (text, expected) => {
+    expect(parseAddress(text)).toEqual(expected);
+    if (expected !== null) expect(parseAddress(formatAddress(expected))).toEqual(expected);
+  });
+
+  it.each([
+    ["127.0.0.1", true],
+    ["127.3.2.1", true],
+    ["::1", true],
+    ["localhost", true],
+    ["0.0.0.0", false],
+    ["::", false],
+    ["192.168.1.2", false],
+    ["127.0.0.1.example.com", false],
+  ])("%s is loopback: %s", (host, expected) => {
+    expect(isLoopback(host)).toBe(expected);
+    const listen = () => requireLoopback("resp", { host, port: 1 });
+    if (expected) listen();
+    else expect(startErrorOf(listen).message).toContain("no authentication");
+  });
+});

@@ -1,0 +1,258 @@
+import { readFileSync } from "node:fs";
+import * as v from "valibot";
+import type { KeyspaceDefinition } from "../core/node/boot.ts";
+import { type Address, formatAddress, parseAddress } from "./address.ts";
+import type { NodeAddresses } from "./cluster-status.ts";
+import { EXIT, StartError } from "./exit-codes.ts";
+import { LOG_LEVELS, type LogLevel } from "./logger.ts";
+import { nearest } from "./nearest.ts";
+
+/** One node's configuration, complete and checked. */
+export interface NodeConfig {
+  /** The data directory; it was formatted by `trefoil init` or `trefoil start`. */
+  readonly dir: string;
+  readonly resp: Address;
+  readonly http: Address;
+  readonly peer: Address;
+  /** Where every node of the cluster is found, this one included. */
+  readonly nodes: readonly NodeAddresses[];
+  readonly keyspaces: readonly KeyspaceDefinition[];
+  readonly heartbeatMs: number;
+  readonly electionTimeoutMs: number;
+  /** For commands that name no deadline, ms. */
+  readonly timeoutMs: number;
+  readonly maxClients: number;
+  readonly logWriter: "fdatasync" | "dsync-worker";
+  /** Bytes of one log segment. */
+  readonly segmentBytes: number;
+  readonly logLevel: LogLevel;
+}
+
+/**
+ * What one source may say. Everything may be left out; what is missing everywhere has a default.
+ */
+export type PartialConfig = { readonly [K in keyof NodeConfig]?: NodeConfig[K] | undefined };
+
+const MINUTE_MS = 60_000;
+const NAME = /^[a-z][a-z0-9-]{0,62}$/;
+
+const address = v.pipe(
+  v.union([v.string(), v.number()], "must be host:port"),
+  v.transform((text) => parseAddress(String(text))),
+  v.check((parsed) => parsed !== null, "must be host:port"),
+  v.transform((parsed) => parsed as Address),
+);
+
+const name = v.pipe(v.string(), v.regex(NAME, "must be a lower-case name such as n1"));
+const nodes = v.array(
+  v.strictObject({ id: name, resp: address, http: address, peer: address }),
+  "must be a list of { id, resp, http, peer }",
+);
+
+function wholeNumber(min: number, max: number) {
+  const message = `must be a whole number from ${min} to ${max}`;
+  return v.pipe(
+    v.union([v.number(), v.pipe(v.string(), v.regex(/^\d+$/, message))], message),
+    v.transform(Number),
+    v.integer(message),
+    v.minValue(min, message),
+    v.maxValue(max, message),
+  );
+}
+
+const keyspaces = v.pipe(
+  v.array(
+    v.strictObject({
+      name,
+      number: wholeNumber(0, 0xffff_ffff),
+      model: v.literal("singleLeader", 'must be "singleLeader"'),
+    }),
+  ),
+  v.minLength(1, "must name at least one keyspace"),
+  v.check((list) => distinct(list.map((k) => k.number)), "two keyspaces have the same number"),
+  v.check((list) => distinct(list.map((k) => k.name)), "two keyspaces have the same name"),
+);
+
+function distinct(values: readonly (string | number)[]): boolean {
+  return new Set(values).size === values.length;
+}
+
+interface Setting {
+  readonly schema: v.GenericSchema<unknown, unknown>;
+  readonly help: string;
+  /** Only a file can say it. */
+  readonly fileOnly?: true;
+}
+
+/**
+ * Every setting, once: its key in the file; `TREFOIL_` and upper case in the environment; dashes on
+ * the command line. A flag goes before the environment, the environment before the file.
+ */
+export const SETTINGS: { readonly [K in keyof NodeConfig]: Setting } = {
+  dir: { schema: v.pipe(v.string(), v.minLength(1)), help: "data directory of this node" },
+  resp: { schema: address, help: "address for Redis clients" },
+  http: { schema: address, help: "address for /health, /ready, /status and /metrics" },
+  peer: { schema: address, help: "address for the other nodes" },
+  nodes: { schema: nodes, help: "where every node is found", fileOnly: true },
+  keyspaces: { schema: keyspaces, help: "the keyspaces, the same on every node", fileOnly: true },
+  heartbeatMs: { schema: wholeNumber(5, MINUTE_MS), help: "the leader is heard this often, ms" },
+  electionTimeoutMs: {
+    schema: wholeNumber(20, 10 * MINUTE_MS),
+    help: "silence after which a follower calls an election, ms",
+  },
+  timeoutMs: {
+    schema: wholeNumber(1, 10 * MINUTE_MS),
+    help: "deadline of commands that name none, ms",
+  },
+  maxClients: { schema: wholeNumber(1, 1_000_000), help: "client connections at most" },
+  logWriter: {
+    schema: v.picklist(["fdatasync", "dsync-worker"], "must be fdatasync or dsync-worker"),
+    help: "how the log is synced",
+  },
+  segmentBytes: {
+    schema: wholeNumber(16 << 20, 1 << 30),
+    help: "size of one log segment, bytes",
+  },
+  logLevel: {
+    schema: v.picklist(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(", ")}`),
+    help: "what is logged to stderr",
+  },
+};
+
+/** What holds where no file, variable or flag says anything. */
+export const CONFIG_DEFAULTS = {
+  keyspaces: [{ name: "default", number: 0, model: "singleLeader" }],
+  heartbeatMs: 100,
+  electionTimeoutMs: 1_000,
+  timeoutMs: 2_000,
+  maxClients: 10_000,
+  logWriter: "fdatasync",
+  segmentBytes: 16 << 20,
+  logLevel: "info",
+} as const satisfies PartialConfig;
+
+const KEYS = Object.keys(SETTINGS) as readonly (keyof NodeConfig)[];
+
+/** `electionTimeoutMs` → `TREFOIL_ELECTION_TIMEOUT_MS`. */
+export function envName(key: string): string {
+  return `TREFOIL_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+}
+
+/** `electionTimeoutMs` → `--election-timeout-ms`. */
+export function flagName(key: string): string {
+  return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+/** Variables with our prefix that are no setting of a node. */
+const OTHER_VARIABLES: readonly string[] = ["TREFOIL_URL"];
+
+/** What a JSON configuration file says. Throws `StartError` with the file's name. */
+export function readConfigFile(path: string): PartialConfig {
+  let content: unknown;
+  try {
+    content = JSON.parse(readFileSync(path, "utf8"));
+  } catch (failure) {
+    const reason = failure instanceof Error ? failure.message : String(failure);
+    throw new StartError(EXIT.usage, `The configuration file ${path} cannot be used: ${reason}`);
+  }
+  if (typeof content !== "object" || content === null || Array.isArray(content)) {
+    throw new StartError(EXIT.usage, `${path} must hold one JSON object.`);
+  }
+  return parseSettings(new Map(Object.entries(content)), (key) => `${path}: ${key}`);
+}
+
+/** What the environment says. Unknown variables with our prefix are mistakes, not decoration. */
+export function readEnvironment(env: Readonly<Record<string, string | undefined>>): PartialConfig {
+  const byName = new Map(KEYS.filter(isFlag).map((key) => [envName(key), key]));
+  const settings = new Map<string, unknown>();
+  for (const [variable, value] of Object.entries(env)) {
+    if (!variable.startsWith("TREFOIL_") || value === undefined) continue;
+    if (OTHER_VARIABLES.includes(variable)) continue;
+    const key = byName.get(variable);
+    if (key === undefined) throw unknown(variable, [...byName.keys()], "environment variable");
+    settings.set(key, value);
+  }
+  return parseSettings(settings, envName);
+}
+
+/** What the command line says, as camel-cased keys. */
+export function readFlags(flags: Readonly<Record<string, unknown>>): PartialConfig {
+  const given = Object.entries(flags).filter(([, value]) => value !== undefined);
+  return parseSettings(new Map(given), flagName);
+}
+
+/** Settings that fit on a command line. */
+export function isFlag(key: keyof NodeConfig): boolean {
+  return SETTINGS[key].fileOnly !== true;
+}
+
+function parseSettings(
+  given: ReadonlyMap<string, unknown>,
+  nameOf: (key: string) => string,
+): PartialConfig {
+  const config: Record<string, unknown> = {};
+  for (const [key, value] of given) {
+    if (!Object.hasOwn(SETTINGS, key)) throw unknown(nameOf(key), KEYS.map(nameOf), "setting");
+    const result = v.safeParse(SETTINGS[key as keyof NodeConfig].schema, value);
+    if (!result.success) throw new StartError(EXIT.usage, `${nameOf(key)} ${firstIssue(result)}.`);
+    config[key] = result.output;
+  }
+  return config as PartialConfig;
+}
+
+function firstIssue(result: { readonly issues: readonly v.BaseIssue<unknown>[] }): string {
+  const issue = result.issues[0];
+  if (issue === undefined) return "is not valid";
+  const path = issue.path?.map((item) => String(item.key)).join(".");
+  return path === undefined ? issue.message : `(${path}) ${issue.message}`;
+}
+
+function unknown(given: string, candidates: readonly string[], what: string): StartError {
+  const near = nearest(given, candidates);
+  const hint = near === null ? `Known: ${candidates.join(", ")}.` : `Did you mean ${near}?`;
+  return new StartError(EXIT.usage, `Unknown ${what} ${given}. ${hint}`);
+}
+
+/**
+ * One configuration of all sources, the first that says something about a setting winning. Throws
+ * `StartError` where something is missing, or two settings do not fit together.
+ */
+export function mergeConfig(...sources: readonly PartialConfig[]): NodeConfig {
+  const merged: Record<string, unknown> = { ...CONFIG_DEFAULTS };
+  for (const source of [...sources].reverse()) {
+    for (const [key, value] of Object.entries(source)) if (value !== undefined) merged[key] = value;
+  }
+  for (const key of KEYS) {
+    if (merged[key] !== undefined) continue;
+    const ways = isFlag(key) ? `${flagName(key)}, ${envName(key)} or ` : "";
+    throw new StartError(EXIT.usage, `${key} is missing: ${ways}"${key}" in the file says it.`);
+  }
+  const config = merged as unknown as NodeConfig;
+  if (config.electionTimeoutMs < 3 * config.heartbeatMs) {
+    const { electionTimeoutMs, heartbeatMs } = config;
+    throw new StartError(
+      EXIT.usage,
+      `electionTimeoutMs (${electionTimeoutMs}) must be at least three times heartbeatMs (${heartbeatMs}), or one late heartbeat deposes a healthy leader.`,
+    );
+  }
+  const ids = config.nodes.map((node) => node.id);
+  if (!distinct(ids)) throw new StartError(EXIT.usage, `nodes names one twice: ${ids.join(", ")}.`);
+  return config;
+}
+
+/** The configuration as CONFIG GET and logs show it: names and texts. */
+export function describeConfig(config: NodeConfig): ReadonlyMap<string, string> {
+  const { resp, http, peer, heartbeatMs, electionTimeoutMs, timeoutMs, maxClients } = config;
+  return new Map([
+    ["bind", resp.host],
+    ["dir", config.dir],
+    ["maxclients", String(maxClients)],
+    ["port", String(resp.port)],
+    ["trefoil-election-timeout-ms", String(electionTimeoutMs)],
+    ["trefoil-heartbeat-ms", String(heartbeatMs)],
+    ["trefoil-http", formatAddress(http)],
+    ["trefoil-log-writer", config.logWriter],
+    ["trefoil-peer", formatAddress(peer)],
+    ["trefoil-timeout-ms", String(timeoutMs)],
+  ]);
+}

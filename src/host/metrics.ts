@@ -1,0 +1,192 @@
+import { type IntervalHistogram, monitorEventLoopDelay } from "node:perf_hooks";
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { NodeId } from "../core/contract/ids.ts";
+import type { NodeStatus } from "../core/node/vocabulary.ts";
+
+/** Values read when somebody asks, instead of being kept up to date on the hot path. */
+export interface MetricSources {
+  readonly connections: () => number;
+  readonly queuedInputs: () => number;
+  readonly unsyncedBytes: () => number;
+  readonly peerQueues: () => readonly { readonly peer: NodeId; readonly bytes: number }[];
+  readonly status: () => Promise<NodeStatus>;
+}
+
+type GroupGauge = Gauge<"keyspace">;
+
+const MS_BUCKETS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500];
+const COUNT_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
+const BYTE_BUCKETS = [256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216];
+
+/** The event loop's delay is sampled this often, ms. */
+const DELAY_RESOLUTION_MS = 10;
+
+/**
+ * The node's metrics in the Prometheus format. A registry of its own: two nodes in one process do
+ * not collide. What happens per command is counted in plain numbers and handed over when scraped;
+ * keys and values never become labels.
+ */
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #loopDelay: IntervalHistogram;
+  readonly #turnMs: Histogram;
+  readonly #turnInputs: Histogram;
+  readonly #lateMs: Histogram;
+  readonly #syncMs: Histogram;
+  readonly #writeBytes: Histogram;
+  #refresh: () => Promise<void> = async () => {};
+  readonly #totals = new Map<string, { value: number; readonly metric: Counter }>();
+
+  constructor() {
+    this.#turnMs = this.#histogram("turn_ms", "Duration of a turn of the node's loop", MS_BUCKETS);
+    this.#turnInputs = this.#histogram("turn_inputs", "Inputs taken in by a turn", COUNT_BUCKETS);
+    this.#lateMs = this.#histogram("turn_late_ms", "How late turns began", MS_BUCKETS);
+    this.#syncMs = this.#histogram("disk_sync_ms", "Duration of a sync of a file", MS_BUCKETS);
+    this.#writeBytes = this.#histogram("disk_write_bytes", "Bytes of a write", BYTE_BUCKETS);
+    this.#loopDelay = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS });
+    this.#loopDelay.enable();
+    this.#total("commands_total", "Commands received from clients");
+    this.#total("replies_total", "Replies to clients");
+    this.#total("connections_total", "Client connections accepted");
+    this.#total("connections_refused_total", "Client connections refused at the limit");
+    this.#total("slow_clients_total", "Clients disconnected because they did not read");
+    this.#total("resp_bytes_in_total", "Bytes received from clients");
+    this.#total("resp_bytes_out_total", "Bytes sent to clients");
+    this.#total("peer_frames_in_total", "Frames received from other nodes");
+    this.#total("peer_frames_out_total", "Frames sent to other nodes");
+    this.#total("peer_frames_dropped_total", "Frames not sent because a peer's queue was full");
+    this.#total("peer_bytes_in_total", "Bytes received from other nodes");
+    this.#total("peer_bytes_out_total", "Bytes sent to other nodes");
+    this.#total("peer_connections_refused_total", "Connections refused in the peers' handshake");
+    this.#total(
+      "peer_protocol_errors_total",
+      "Peer connections closed for bytes that are no frame",
+    );
+  }
+
+  onTurn(inputs: number, durationMs: number): void {
+    this.#turnMs.observe(durationMs);
+    this.#turnInputs.observe(inputs);
+  }
+
+  onLate(lateMs: number): void {
+    this.#lateMs.observe(lateMs);
+  }
+
+  onSync(durationMs: number): void {
+    this.#syncMs.observe(durationMs);
+  }
+
+  onWrite(bytes: number): void {
+    this.#writeBytes.observe(bytes);
+  }
+
+  /** Adds to one of the totals, by its name without the prefix. */
+  count(name: string, by = 1): void {
+    const total = this.#totals.get(name);
+    if (total === undefined) throw new TypeError(`no such metric: ${name}`);
+    total.value += by;
+  }
+
+  /** The value of one of the totals, for tests and `INFO`. */
+  total(name: string): number {
+    return this.#totals.get(name)?.value ?? 0;
+  }
+
+  /** Registers what is read on demand; once, when the node's parts exist. */
+  observe(sources: MetricSources): void {
+    this.#gauge("connections", "Open client connections", sources.connections);
+    this.#gauge("inputs_queued", "Inputs that no turn has taken in yet", sources.queuedInputs);
+    this.#gauge("log_unsynced_bytes", "Bytes of the log not yet on disk", sources.unsyncedBytes);
+    this.#gauge("resident_bytes", "Resident memory", () => process.memoryUsage.rss());
+    this.#gauge("uptime_seconds", "Seconds since the process started", () => process.uptime());
+    for (const [suffix, percentile] of [
+      ["p50", 50],
+      ["p99", 99],
+      ["max", 100],
+    ] as const) {
+      const name = `event_loop_delay_${suffix}_ms`;
+      this.#gauge(name, "Delay of the event loop since the last scrape", () => {
+        return percentile === 100
+          ? this.#loopDelay.max / 1e6
+          : this.#loopDelay.percentile(percentile) / 1e6;
+      });
+    }
+    const queue = new Gauge({
+      name: "trefoil_peer_queue_bytes",
+      help: "Bytes waiting to be sent to another node",
+      labelNames: ["peer"],
+      registers: [this.#registry],
+      collect: () => {
+        for (const { peer, bytes } of sources.peerQueues()) queue.set({ peer }, bytes);
+      },
+    });
+    this.#observeGroups(sources.status);
+  }
+
+  #observeGroups(status: () => Promise<NodeStatus>): void {
+    const gauge = (name: string, help: string): GroupGauge => {
+      const labels = { labelNames: ["keyspace"] as const, registers: [this.#registry] };
+      return new Gauge({ name: `trefoil_group_${name}`, help, ...labels });
+    };
+    const term = gauge("term", "Raft term");
+    const commit = gauge("commit_index", "Highest index known to be committed");
+    const applied = gauge("applied_index", "Highest index applied here");
+    const lag = gauge("lag_entries", "Entries committed and not applied here");
+    const lagMs = gauge("lag_ms", "Bound of this replica's staleness; -1 while unknown");
+    const keys = gauge("keys", "Keys held");
+    const leads = gauge("is_leader", "1 on the leader");
+    this.#refresh = async () => {
+      for (const group of (await status()).keyspaces) {
+        const labels = { keyspace: group.name };
+        term.set(labels, group.term);
+        commit.set(labels, group.commitIndex);
+        applied.set(labels, group.appliedIndex);
+        lag.set(labels, group.lagEntries);
+        lagMs.set(labels, group.lagMs ?? -1);
+        keys.set(labels, group.keys);
+        leads.set(labels, group.role === "leader" ? 1 : 0);
+      }
+    };
+  }
+
+  /** Everything as text, and its content type. */
+  async scrape(): Promise<{ readonly type: string; readonly text: string }> {
+    for (const total of this.#totals.values()) {
+      total.metric.reset();
+      total.metric.inc(total.value);
+    }
+    await this.#refresh();
+    const text = await this.#registry.metrics();
+    this.#loopDelay.reset();
+    return { type: this.#registry.contentType, text };
+  }
+
+  close(): void {
+    this.#loopDelay.disable();
+    this.#registry.clear();
+  }
+
+  #histogram(name: string, help: string, buckets: readonly number[]): Histogram {
+    return new Histogram({
+      name: `trefoil_${name}`,
+      help,
+      buckets: [...buckets],
+      registers: [this.#registry],
+    });
+  }
+
+  #total(name: string, help: string): void {
+    const metric = new Counter({ name: `trefoil_${name}`, help, registers: [this.#registry] });
+    this.#totals.set(name, { value: 0, metric });
+  }
+
+  #gauge(name: string, help: string, read: () => number): void {
+    const gauge: Gauge = new Gauge({
+      name: `trefoil_${name}`,
+      help,
+      registers: [this.#registry],
+      collect: () => gauge.set(read()),
+    });
+  }
+}

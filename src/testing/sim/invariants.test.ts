@@ -1,0 +1,174 @@
+import { describe, expect, test } from "vitest";
+import { makeEntry, stampEntry } from "../../core/replication/single-leader/entry.ts";
+import { RaftLog } from "../../core/replication/single-leader/raft-log.ts";
+import type { Replica } from "../../core/replication/single-leader/replica.ts";
+import { Invariants } from "./invariants.ts";
+
+type Follower = { readonly node: string; matchIndex: number };
+
+/** As much of a replica as the oracles look at. */
+class Fake {
+  term = 1;
+  vote: string | null = null;
+  commitIndex = 0;
+  appliedIndex = 0;
+  leadership: { readonly followers: Follower[] } | null = null;
+  readonly log = new RaftLog();
+
+  get replica(): Replica {
+    return {
+      inspect: () => ({ raft: this, applier: { appliedIndex: this.appliedIndex, halted: null } }),
+    } as unknown as Replica;
+  }
+
+  append(term: number, mark = 0): this {
+    const entry = makeEntry("command", new Uint8Array([mark]));
+    const index = this.log.lastIndex + 1;
+    stampEntry(entry, { index, term, time: 0, session: 0, sequence: 0, floor: 0 });
+    this.log.append(entry);
+    return this;
+  }
+
+  sync(batch: number): this {
+    this.log.handedToDisk(batch, 0);
+    this.log.written(batch);
+    return this;
+  }
+
+  lead(term: number, followers: Follower[] = []): this {
+    this.term = term;
+    this.leadership = { followers };
+    return this;
+  }
+
+  commit(index: number): this {
+    this.commitIndex = index;
+    return this;
+  }
+}
+
+/** Three nodes under watch, each with the given entries synced. */
+function watched(...terms: readonly (readonly number[])[]): {
+  readonly nodes: readonly [Fake, Fake, Fake];
+  readonly invariants: Invariants;
+  readonly look: () => void;
+} {
+  const names = ["n1", "n2", "n3"];
+  const nodes = names.map((_, i) => {
+    const node = new Fake();
+    for (const term of terms[i] ?? []) node.append(term);
+    return node.log.lastIndex > 0 ? node.sync(1) : node;
+  }) as unknown as [Fake, Fake, Fake];
+  const invariants = new Invariants(names);
+  names.forEach((name, i) => {
+    invariants.onBoot(name, nodes[i]!.replica);
+  });
+  const look = () => {
+    for (const name of names) invariants.afterTurn(name);
+  };
+  return { nodes, invariants, look };
+}
+
+describe("the white-box oracles", () => {
+  test("two leaders of one term", () => {
+    const { nodes, look } = watched();
+    nodes[0].lead(2);
+    look();
+    nodes[1].lead(2);
+    expect(look).toThrow("election-safety");
+  });
+
+  test("a leader of a later term without a committed entry", () => {
+    const { nodes, look } = watched([1], [1], []);
+    nodes[0].lead(1).commit(1);
+    look();
+    nodes[2].lead(2);
+    expect(look).toThrow("leader-completeness");
+  });
+
+  test("a leader of an earlier term need not know what a later one committed", () => {
+    const { nodes, look } = watched([1, 3], [1, 3], [1]);
+    nodes[0].lead(3).commit(2);
+    look();
+    nodes[2].lead(2);
+    expect(look).not.toThrow();
+  });
+
+  test("one index and term, two entries", () => {
+    const { nodes, look } = watched();
+    nodes[0].append(1, 1);
+    nodes[1].append(1, 2);
+    expect(look).toThrow("log-matching");
+  });
+
+  test("one entry behind two different ones", () => {
+    expect(() => watched([1, 3], [2, 3])).toThrow("log-matching");
+  });
+
+  test("an entry committed on less than a majority of disks", () => {
+    const { nodes, look } = watched([1]);
+    nodes[0].lead(1).commit(1);
+    nodes[1].append(1);
+    expect(look).toThrow("commit-durability");
+  });
+
+  test("two entries committed at one index", () => {
+    const { nodes, look } = watched([1], [1], [2]);
+    nodes[0].commit(1);
+    look();
+    nodes[2].commit(1);
+    expect(look).toThrow("state-machine-safety");
+  });
+
+  test("a match index that is not so, or goes back", () => {
+    const first = watched([1, 1], [1]);
+    first.nodes[0].lead(1, [{ node: "n2", matchIndex: 2 }]);
+    expect(first.look).toThrow("match-truth");
+    const second = watched([1, 1], [1, 1]);
+    const follower = { node: "n2", matchIndex: 2 };
+    second.nodes[0].lead(1, [follower]);
+    second.look();
+    follower.matchIndex = 1;
+    expect(second.look).toThrow("match-monotonic");
+  });
+
+  test("terms, commits and applied entries that go back, or run ahead", () => {
+    const back = (change: (node: Fake) => void) => {
+      const { nodes, look } = watched([1, 1], [1, 1], [1, 1]);
+      Object.assign(nodes[0], { term: 5, commitIndex: 2, appliedIndex: 1 });
+      look();
+      change(nodes[0]);
+      return look;
+    };
+    expect(back((node) => Object.assign(node, { term: 4 }))).toThrow("term-monotonic");
+    expect(back((node) => Object.assign(node, { commitIndex: 1 }))).toThrow("commit-monotonic");
+    expect(back((node) => Object.assign(node, { appliedIndex: 0 }))).toThrow("applied-monotonic");
+    expect(back((node) => Object.assign(node, { commitIndex: 2, appliedIndex: 3 }))).toThrow(
+      "applied-uncommitted",
+    );
+  });
+
+  test("a promise that a restart forgets", () => {
+    const { invariants } = watched();
+    invariants.onVoteSent("n1", "n2", 4);
+    const forgetful = new Fake();
+    forgetful.term = 4;
+    expect(() => invariants.onBoot("n1", forgetful.replica)).toThrow("vote-durability");
+    forgetful.term = 3;
+    expect(() => invariants.onBoot("n1", forgetful.replica)).toThrow("term-durability");
+    forgetful.term = 4;
+    forgetful.vote = "n2";
+    expect(() => invariants.onBoot("n1", forgetful.replica)).not.toThrow();
+    expect(() => invariants.onVoteSent("n1", "n3", 4)).toThrow("one-vote-per-term");
+  });
+
+  test("a synced entry that a restart does not find again", () => {
+    const { invariants } = watched([1, 1]);
+    invariants.onCrash("n1");
+    expect(() => invariants.onBoot("n1", new Fake().append(1).sync(1).replica)).toThrow(
+      "log-durability",
+    );
+    const more = new Fake().append(1).append(1).append(1).sync(1);
+    expect(() => invariants.onBoot("n1", more.replica)).not.toThrow();
+  });
+});

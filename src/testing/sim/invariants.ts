@@ -1,0 +1,375 @@
+import { equalBytes } from "../../core/base/bytes.ts";
+import type { LogIndex, NodeId, Term } from "../../core/contract/ids.ts";
+import { entryTerm } from "../../core/replication/single-leader/entry.ts";
+import type { Leadership } from "../../core/replication/single-leader/leadership.ts";
+import type {
+  EntryBytes,
+  SingleLeaderMessage,
+} from "../../core/replication/single-leader/messages.ts";
+import { majorityOf } from "../../core/replication/single-leader/quorum.ts";
+import type { Raft } from "../../core/replication/single-leader/raft.ts";
+import type { RaftLog } from "../../core/replication/single-leader/raft-log.ts";
+import type { Replica } from "../../core/replication/single-leader/replica.ts";
+import type { Violation } from "../check/history.ts";
+
+/** Ends a run: an oracle has found something. */
+export class ViolationError extends Error {
+  override readonly name = "ViolationError";
+  readonly violation: Violation;
+
+  constructor(oracle: string, message: string) {
+    super(`${oracle}: ${message}`);
+    this.violation = { oracle, message };
+  }
+}
+
+/** What a node promised to others, which a crash must not undo (LEAD1). */
+interface Promises {
+  term: Term;
+  /** The vote that left in `voteTerm`, or was cast for itself. */
+  voteTerm: Term;
+  vote: NodeId | null;
+}
+
+/** What the oracles remember of one node between turns. */
+interface Watched {
+  readonly node: NodeId;
+  boot: number;
+  replica: Replica | null;
+  /** The log of the running process, or of the one that crashed. */
+  log: RaftLog | null;
+  seen: (EntryBytes | undefined)[];
+  lastIndex: LogIndex;
+  lastEntry: EntryBytes | null;
+  term: Term;
+  commitIndex: LogIndex;
+  appliedIndex: LogIndex;
+  leadership: Leadership | null;
+  matches: LogIndex[];
+  readonly promises: Promises;
+}
+
+interface KnownEntry {
+  readonly bytes: EntryBytes;
+  /** Null where the log that it was first seen in had forgotten it. */
+  previousTerm: Term | null;
+}
+
+interface Committed {
+  readonly term: Term;
+  /** The term of the node that was first seen to know it committed. */
+  readonly inTerm: Term;
+}
+
+/**
+ * Raft's safety properties (Figure 3 of the paper), and what this implementation adds, checked over
+ * all nodes of a group after every turn of any. Only what changed is looked at.
+ */
+export class Invariants {
+  readonly #voters: readonly NodeId[];
+  readonly #watched = new Map<NodeId, Watched>();
+  readonly #leaderOf = new Map<Term, string>();
+  /** By term × 2^32 + index. */
+  readonly #entries = new Map<number, KnownEntry>();
+  readonly #committed: (Committed | undefined)[] = [];
+  #committedMax: LogIndex = 0;
+
+  constructor(voters: readonly NodeId[]) {
+    this.#voters = voters;
+    for (const node of voters) {
+      this.#watched.set(node, {
+        node,
+        boot: 0,
+        replica: null,
+        log: null,
+        seen: [],
+        lastIndex: 0,
+        lastEntry: null,
+        term: 0,
+        commitIndex: 0,
+        appliedIndex: 0,
+        leadership: null,
+        matches: [],
+        promises: { term: 0, voteTerm: 0, vote: null },
+      });
+    }
+  }
+
+  /** The highest index that any node was seen to know committed. */
+  get committedIndex(): LogIndex {
+    return this.#committedMax;
+  }
+
+  /** Terms in which somebody led. */
+  get terms(): number {
+    return this.#leaderOf.size;
+  }
+
+  /** A message left the node: what it promises must outlive the process. */
+  onSent(from: NodeId, message: SingleLeaderMessage): void {
+    const { promises } = this.#of(from);
+    switch (message.kind) {
+      case "vote":
+        if (message.preVote) return;
+        promises.term = Math.max(promises.term, message.term);
+        return;
+      case "requestVote":
+        if (message.preVote) return;
+        return this.#noteVote(promises, message.term, from);
+      case "appendReply":
+      case "appendEntries":
+        promises.term = Math.max(promises.term, message.term);
+        return;
+      default:
+        return;
+    }
+  }
+
+  /** A granted vote left `from` for `candidate`. */
+  onVoteSent(from: NodeId, candidate: NodeId, term: Term): void {
+    this.#noteVote(this.#of(from).promises, term, candidate);
+  }
+
+  #noteVote(promises: Promises, term: Term, candidate: NodeId): void {
+    promises.term = Math.max(promises.term, term);
+    if (term < promises.voteTerm) return;
+    if (term === promises.voteTerm && promises.vote !== candidate) {
+      const text = `votes for ${promises.vote} and ${candidate} in term ${term} have left one node`;
+      throw new ViolationError("one-vote-per-term", text);
+    }
+    promises.voteTerm = term;
+    promises.vote = candidate;
+  }
+
+  /** A node has started: what it had promised must be there again. */
+  onBoot(node: NodeId, replica: Replica): void {
+    const watched = this.#of(node);
+    const { raft } = replica.inspect();
+    this.#checkPromises(watched, raft);
+    if (watched.log !== null) checkRecovered(node, watched.log, raft.log);
+    watched.boot += 1;
+    watched.replica = replica;
+    watched.log = raft.log;
+    watched.seen = [];
+    watched.lastIndex = 0;
+    watched.lastEntry = null;
+    watched.term = raft.term;
+    watched.commitIndex = 0;
+    watched.appliedIndex = 0;
+    watched.leadership = null;
+    this.afterTurn(node);
+  }
+
+  onCrash(node: NodeId): void {
+    this.#of(node).replica = null;
+  }
+
+  #checkPromises(watched: Watched, raft: Raft): void {
+    const { term, voteTerm, vote } = watched.promises;
+    if (raft.term < term) {
+      const text = `${watched.node} promised something in term ${term} and restarts in term ${raft.term}`;
+      throw new ViolationError("term-durability", text);
+    }
+    if (raft.term === voteTerm && raft.vote !== vote) {
+      const text = `${watched.node} voted for ${vote} in term ${voteTerm} and restarts with ${raft.vote}`;
+      throw new ViolationError("vote-durability", text);
+    }
+  }
+
+  /** Looks at what the turn changed. */
+  afterTurn(node: NodeId): void {
+    const watched = this.#of(node);
+    const { replica } = watched;
+    if (replica === null) return;
+    const { raft, applier } = replica.inspect();
+    this.#checkTerm(watched, raft);
+    this.#checkLeader(watched, raft);
+    this.#checkEntries(watched, raft.log);
+    this.#checkCommit(watched, raft);
+    this.#checkApplied(watched, applier.appliedIndex, raft);
+    if (raft.leadership !== null) this.#checkMatches(watched, raft, raft.leadership);
+    if (applier.halted !== null) {
+      throw new ViolationError("halted", `${node}: ${applier.halted}`);
+    }
+  }
+
+  #checkTerm(watched: Watched, raft: Raft): void {
+    if (raft.term < watched.term) {
+      const text = `${watched.node} went from term ${watched.term} back to ${raft.term}`;
+      throw new ViolationError("term-monotonic", text);
+    }
+    watched.term = raft.term;
+  }
+
+  /**
+   * Election safety: at most one leader in a term. Leader completeness: it has all that is
+   * committed.
+   */
+  #checkLeader(watched: Watched, raft: Raft): void {
+    if (raft.leadership === watched.leadership) return;
+    watched.leadership = raft.leadership;
+    watched.matches = [];
+    if (raft.leadership === null) return;
+    const name = `${watched.node} (start ${watched.boot})`;
+    const other = this.#leaderOf.get(raft.term);
+    if (other !== undefined && other !== name) {
+      throw new ViolationError("election-safety", `${name} and ${other} lead term ${raft.term}`);
+    }
+    this.#leaderOf.set(raft.term, name);
+    const { log } = raft;
+    for (let index = log.compactedIndex + 1; index <= this.#committedMax; index += 1) {
+      const committed = this.#committed[index];
+      // It binds only leaders of later terms: one of an earlier term may not know of it.
+      if (committed === undefined || committed.inTerm >= raft.term) continue;
+      const has = index <= log.lastIndex ? log.termAt(index) : null;
+      if (has === committed.term) continue;
+      const text = `${name} leads term ${raft.term} without entry ${index} of term ${committed.term}, committed in term ${committed.inTerm}; it has ${has === null ? "none" : `one of term ${has}`}`;
+      throw new ViolationError("leader-completeness", text);
+    }
+  }
+
+  /** Log matching: one (index, term) is one entry, and has one entry before it. */
+  #checkEntries(watched: Watched, log: RaftLog): void {
+    const { lastIndex } = log;
+    const last = lastIndex > log.compactedIndex ? log.entry(lastIndex) : null;
+    if (lastIndex === watched.lastIndex && last === watched.lastEntry) return;
+    for (let index = lastIndex; index > log.compactedIndex; index -= 1) {
+      const entry = log.entry(index);
+      if (watched.seen[index] === entry) break;
+      watched.seen[index] = entry;
+      this.#checkEntry(watched.node, log, index, entry);
+    }
+    watched.lastIndex = lastIndex;
+    watched.lastEntry = last;
+  }
+
+  #checkEntry(node: NodeId, log: RaftLog, index: LogIndex, entry: EntryBytes): void {
+    const term = entryTerm(entry);
+    const key = term * 0x1_0000_0000 + index;
+    const previousTerm = log.termAt(index - 1);
+    const known = this.#entries.get(key);
+    if (known === undefined) {
+      this.#entries.set(key, { bytes: entry.slice(), previousTerm });
+      return;
+    }
+    if (!equalBytes(known.bytes, entry)) {
+      throw new ViolationError(
+        "log-matching",
+        `two entries ${index} of term ${term}, one in ${node}`,
+      );
+    }
+    known.previousTerm ??= previousTerm;
+    if (previousTerm === null || previousTerm === known.previousTerm) return;
+    const text = `entry ${index} of term ${term} follows one of term ${known.previousTerm}, in ${node} one of term ${previousTerm}`;
+    throw new ViolationError("log-matching", text);
+  }
+
+  #checkCommit(watched: Watched, raft: Raft): void {
+    const { commitIndex, log } = raft;
+    if (commitIndex < watched.commitIndex) {
+      const text = `${watched.node} went from commitIndex ${watched.commitIndex} back to ${commitIndex}`;
+      throw new ViolationError("commit-monotonic", text);
+    }
+    const from = Math.max(watched.commitIndex, log.compactedIndex) + 1;
+    watched.commitIndex = commitIndex;
+    for (let index = from; index <= commitIndex; index += 1)
+      this.#noteCommitted(watched, raft, index);
+  }
+
+  #noteCommitted(watched: Watched, raft: Raft, index: LogIndex): void {
+    const term = raft.log.termAt(index);
+    if (term === null) throw new ViolationError("commit-beyond-log", `${watched.node} at ${index}`);
+    const known = this.#committed[index];
+    if (known !== undefined) {
+      if (known.term === term) return;
+      const text = `entry ${index} of term ${known.term} is committed, and in ${watched.node} one of term ${term}`;
+      throw new ViolationError("state-machine-safety", text);
+    }
+    this.#committed[index] = { term, inTerm: raft.term };
+    this.#committedMax = Math.max(this.#committedMax, index);
+    this.#checkDurable(watched.node, index, term);
+  }
+
+  /** What somebody takes for committed is on the disks of a majority (LEAD3), whoever counted. */
+  #checkDurable(node: NodeId, index: LogIndex, term: Term): void {
+    const holders: NodeId[] = [];
+    for (const voter of this.#voters) {
+      const { log } = this.#of(voter);
+      if (log === null || log.durableIndex < index) continue;
+      if (index <= log.compactedIndex || log.termAt(index) === term) holders.push(voter);
+    }
+    if (holders.length >= majorityOf(this.#voters.length)) return;
+    const text = `${node} takes entry ${index} of term ${term} for committed; only ${holders.join(", ") || "nobody"} holds it durably`;
+    throw new ViolationError("commit-durability", text);
+  }
+
+  /**
+   * State machine safety: an index is applied as the same entry everywhere, and only once
+   * committed.
+   */
+  #checkApplied(watched: Watched, appliedIndex: LogIndex, raft: Raft): void {
+    if (appliedIndex < watched.appliedIndex) {
+      const text = `${watched.node} went from appliedIndex ${watched.appliedIndex} back to ${appliedIndex}`;
+      throw new ViolationError("applied-monotonic", text);
+    }
+    if (appliedIndex > raft.commitIndex) {
+      const text = `${watched.node} applied ${appliedIndex} and knows only ${raft.commitIndex} committed`;
+      throw new ViolationError("applied-uncommitted", text);
+    }
+    const from = Math.max(watched.appliedIndex, raft.log.compactedIndex) + 1;
+    watched.appliedIndex = appliedIndex;
+    for (let index = from; index <= appliedIndex; index += 1) {
+      const committed = this.#committed[index];
+      const term = raft.log.termAt(index);
+      if (committed === undefined || committed.term === term) continue;
+      const text = `${watched.node} applied entry ${index} of term ${term}, committed is term ${committed.term}`;
+      throw new ViolationError("state-machine-safety", text);
+    }
+  }
+
+  /** What a leader believes of a follower of its own term is true, and only grows. */
+  #checkMatches(watched: Watched, raft: Raft, leadership: Leadership): void {
+    leadership.followers.forEach((progress, i) => {
+      const { node, matchIndex } = progress;
+      const before = watched.matches[i] ?? 0;
+      if (matchIndex === before) return;
+      watched.matches[i] = matchIndex;
+      if (matchIndex < before) {
+        const text = `${watched.node}'s matchIndex of ${node} went from ${before} back to ${matchIndex}`;
+        throw new ViolationError("match-monotonic", text);
+      }
+      this.#checkMatch(watched.node, raft, node, matchIndex);
+    });
+  }
+
+  #checkMatch(leader: NodeId, raft: Raft, node: NodeId, matchIndex: LogIndex): void {
+    const follower = this.#of(node);
+    const { log } = follower;
+    // A follower of a later term may have been made to truncate what this leader's term
+    // acknowledged.
+    if (log === null || follower.term > raft.term || matchIndex <= log.compactedIndex) return;
+    const there = log.durableIndex >= matchIndex ? log.termAt(matchIndex) : null;
+    const here = raft.log.termAt(matchIndex);
+    if (here === null || there === here) return;
+    const text = `${leader} believes that ${node} holds its log up to ${matchIndex} (term ${here}) durably; it has ${there === null ? "not" : `term ${there}`}`;
+    throw new ViolationError("match-truth", text);
+  }
+
+  #of(node: NodeId): Watched {
+    const watched = this.#watched.get(node);
+    if (watched === undefined) throw new Error(`no such node: ${node}`);
+    return watched;
+  }
+}
+
+/** What a node's process knew to be durable must be found again by the next one. */
+function checkRecovered(node: NodeId, before: RaftLog, after: RaftLog): void {
+  for (let index = before.durableIndex; index > before.compactedIndex; index -= 1) {
+    if (index <= after.compactedIndex) return;
+    const term = before.termAt(index);
+    const found = index <= after.lastIndex ? after.termAt(index) : null;
+    if (found === term) continue;
+    const text = `${node} held entry ${index} of term ${term} durably and restarts with ${found === null ? "none" : `term ${found}`}`;
+    throw new ViolationError("log-durability", text);
+  }
+}

@@ -1,0 +1,66 @@
+import type { MutantId } from "../../core/base/mutants.ts";
+import type { SwarmProfile } from "./swarm.ts";
+
+/**
+ * How the simulator goes about killing each mutant: options that make the execution likely in which
+ * the mistake shows. The rest stays as the seed draws it, and unmutated seeds run under these
+ * options too.
+ */
+export const MUTANT_PROFILES: Readonly<Record<MutantId, SwarmProfile>> = {
+  // A voter that forgets its vote is harmless unless it crashes between two candidates of one term.
+  L1: { faults: { directors: ["voter-after-grant"], directorPermille: 300, crashMs: 700 } },
+  L2: { faults: { directors: ["voter-after-grant"], directorPermille: 300, crashMs: 700 } },
+  // Slow disks keep acknowledged entries unsynced for long.
+  L3: {
+    disk: { opMicrosMin: 1000, opMicrosMax: 7000, slowPermille: 20 },
+    faults: { crashMs: 700, directors: ["around-disk-op"], directorPermille: 50 },
+  },
+  // One entry per message, or the old entries and the leader's own arrive together and the counting
+  // is right by accident.
+  L4: {
+    options: { nodes: 5, appendBytesMax: 1, checkpointLogBytes: 1 << 20, retainedBytes: 1 << 20 },
+    network: { lossPermille: 0, tailPermille: 0, duplicatePermille: 0 },
+    disk: { slowPermille: 0 },
+    faults: { directors: ["figure-8"], pauseMs: 0, driftPpmMax: 0 },
+  },
+  // Leaders that die with entries of their own leave logs behind that disagree.
+  L13: {
+    faults: {
+      directors: ["leader-after-one-send", "new-leader", "isolate-leader"],
+      directorPermille: 50,
+      partitionMs: 1000,
+    },
+  },
+  L14: {
+    faults: {
+      directors: ["leader-after-one-send", "new-leader", "isolate-leader"],
+      directorPermille: 50,
+      partitionMs: 1000,
+    },
+  },
+  // Acknowledgements that overtake one another, or come twice.
+  L18: {
+    network: {
+      fifo: false,
+      delayMicrosMax: 9000,
+      tailPermille: 60,
+      tailMsMax: 300,
+      duplicatePermille: 100,
+      duplicateMsMax: 300,
+    },
+  },
+  // The old leader is cut off, the others elect at once, and clients read from both.
+  L19: {
+    options: { stepsMax: 16, turnMicrosMax: 100 },
+    faults: { directors: ["isolate-leader"], hintsMissingPercent: 0, hintsLateMsMax: 2 },
+    workload: { readPercent: 60, localPercent: 0, thinkMs: 100, clients: 8, burstMax: 2 },
+  },
+  // A new leader is asked before it knows what its predecessor committed.
+  L20: {
+    options: { stepsMax: 16, turnMicrosMax: 100 },
+    faults: { directors: ["leader-after-one-send", "isolate-leader"], directorPermille: 20 },
+    workload: { readPercent: 60, localPercent: 0, thinkMs: 100, clients: 8, burstMax: 2 },
+  },
+  // Leaders change while commands are under way to them, so that commands are handed over again.
+  L21: { faults: { directors: ["isolate-leader"], crashMs: 700 } },
+};

@@ -1,0 +1,395 @@
+import { assert, defined } from "../../core/base/assert.ts";
+import { crc32 } from "../../core/base/hash.ts";
+import type { MutantId } from "../../core/base/mutants.ts";
+import type { Prng } from "../../core/base/prng.ts";
+import type { ConnectionId, Instant, NodeId, RequestId } from "../../core/contract/ids.ts";
+import type { Input } from "../../core/contract/protocol.ts";
+import { boot, type KeyspaceDefinition, type NodeOptions } from "../../core/node/boot.ts";
+import type { OrderingLoop } from "../../core/node/ordering-loop.ts";
+import type {
+  NodeCommand,
+  NodeMessage,
+  NodeReply,
+  NodeVocabulary,
+} from "../../core/node/vocabulary.ts";
+import { RAFT_LIMITS } from "../../core/replication/single-leader/raft.ts";
+import type { Replica } from "../../core/replication/single-leader/replica.ts";
+import { ViolationError } from "./invariants.ts";
+import type { Micros, Scheduler } from "./scheduler.ts";
+import { SimDisk } from "./sim-disk.ts";
+import type { SwarmOptions } from "./swarm.ts";
+import type { Timeline } from "./timeline.ts";
+
+/** The one keyspace of a simulated cluster. */
+export const KEYSPACE: KeyspaceDefinition = { name: "main", number: 0, model: "singleLeader" };
+
+const WALL_START_MS = 1_700_000_000_000;
+
+/** A node that asks to be woken this often in a row, and each time at once, makes no progress. */
+const IMMEDIATE_WAKES_MAX = 5_000;
+
+/** What a node needs of the cluster around it. */
+export interface SimNodeParts {
+  readonly id: NodeId;
+  readonly members: readonly NodeId[];
+  readonly options: SwarmOptions;
+  readonly mutant: MutantId | null;
+  readonly scheduler: Scheduler;
+  readonly timeline: Timeline;
+  readonly prng: Prng;
+  readonly diskPrng: Prng;
+  send(from: NodeId, to: NodeId, messages: readonly NodeMessage[]): void;
+  onBoot(node: SimNode): void;
+  onTurn(node: SimNode): void;
+  onDown(node: SimNode): void;
+}
+
+/** A client's end of a connection. */
+export interface ConnectionListener {
+  onReply(request: RequestId, reply: NodeReply): void;
+  /** The process died or the connection was closed; nothing more comes. */
+  onClosed(): void;
+}
+
+/**
+ * A process with a disk and clocks of its own: the real node (`boot` and its ordering loop) driven
+ * by simulated time. It can crash at any instant, start again from what its disk kept, and be
+ * paused.
+ */
+export class SimNode {
+  readonly id: NodeId;
+  readonly disk: SimDisk;
+  readonly #parts: SimNodeParts;
+  #loop: OrderingLoop | null = null;
+  #boots = 0;
+  #paused = false;
+  #pausedAt: Micros = 0;
+  /** Set when a crash is due at this very instant: the rest of the turn reaches nobody. */
+  #dying = false;
+  #turnScheduled = false;
+  #wakeAt: Micros | null = null;
+  #immediateWakes = 0;
+  /** The monotonic clock: instants restart with each process, at a base of their own. */
+  #bootedAt: Micros = 0;
+  #instantBase: Instant = 0;
+  #driftPpm = 0;
+  /** How far the wall clock is off, in ms. */
+  wallOffsetMs = 0;
+  #lastRequest: RequestId = 0;
+  #lastConnection: ConnectionId = 0;
+  readonly #requests = new Map<RequestId, ConnectionListener>();
+  readonly #connections = new Map<ConnectionId, ConnectionListener>();
+  #turns = 0;
+
+  constructor(parts: SimNodeParts) {
+    this.id = parts.id;
+    this.#parts = parts;
+    this.disk = new SimDisk(parts.options.disk, parts.scheduler, parts.diskPrng, (completion) => {
+      if (this.#loop === null) return;
+      this.#loop.onDisk(completion);
+      this.#scheduleTurn();
+    });
+  }
+
+  get isUp(): boolean {
+    return this.#loop !== null;
+  }
+
+  get isPaused(): boolean {
+    return this.#paused;
+  }
+
+  /** Starts of its process so far. */
+  get boots(): number {
+    return this.#boots;
+  }
+
+  get turns(): number {
+    return this.#turns;
+  }
+
+  /** The replica of the one keyspace; null while the node is down. */
+  get replica(): Replica | null {
+    if (this.#loop === null) return null;
+    return defined(this.#loop.node.inspect()[0], "a node has a keyspace").replica;
+  }
+
+  get isLeader(): boolean {
+    return this.replica?.isLeader ?? false;
+  }
+
+  /** Starts the process: everything it knows comes from the disk. */
+  boot(): void {
+    assert(this.#loop === null, `${this.id} is running`);
+    const { scheduler, options, prng, timeline } = this.#parts;
+    this.#boots += 1;
+    this.#bootedAt = scheduler.now;
+    this.#instantBase = prng.between(1_000, 1_000_000);
+    const { driftPpmMax } = options.faults;
+    this.#driftPpm = driftPpmMax === 0 ? 0 : prng.between(-driftPpmMax, driftPpmMax);
+    this.#lastRequest = 0;
+    this.#lastConnection = 0;
+    timeline.note(scheduler.now, this.id, "boot", `start=${this.#boots}`);
+    const boots = this.#boots;
+    this.#loop = this.#guard(() =>
+      boot(this.#nodeOptions(), {
+        disk: this.disk,
+        checksum: crc32,
+        now: this.now,
+        ports: {
+          send: (to, messages) => this.#send(to, messages),
+          reply: (to, reply) => this.#reply(to, reply, boots),
+        },
+      }),
+    );
+    this.#parts.onBoot(this);
+    this.#scheduleTurn();
+  }
+
+  /**
+   * Power failure: the process ends, and of the disk remains what was synced and what luck keeps.
+   */
+  crash(why = "by hand"): void {
+    if (this.#loop === null) return;
+    const { scheduler, timeline } = this.#parts;
+    timeline.note(scheduler.now, this.id, "crash", why);
+    this.#loop = null;
+    this.#paused = false;
+    this.#dying = false;
+    this.#wakeAt = null;
+    this.disk.crash();
+    const listeners = [...this.#connections.values()];
+    this.#connections.clear();
+    this.#requests.clear();
+    this.#parts.onDown(this);
+    for (const listener of listeners) listener.onClosed();
+  }
+
+  /**
+   * Crashes at this instant, also from within a turn: what the turn has yet to send is not sent.
+   */
+  crashNow(why: string): void {
+    if (this.#loop === null || this.#dying) return;
+    this.#dying = true;
+    const { boots } = this;
+    this.#parts.scheduler.after(0, () => {
+      if (this.#boots === boots && this.#dying) this.crash(why);
+    });
+  }
+
+  /** Stops executing; what arrives meanwhile is taken in at once afterwards. */
+  pause(): void {
+    if (this.#loop === null || this.#paused) return;
+    this.#paused = true;
+    this.#pausedAt = this.#parts.scheduler.now;
+    this.#parts.timeline.note(this.#pausedAt, this.id, "pause");
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    const { scheduler, timeline, prng } = this.#parts;
+    timeline.note(scheduler.now, this.id, "resume");
+    const lateMs = (scheduler.now - this.#pausedAt) / 1000;
+    // A host notices that its loop was late when its timer fires, before or after it reads sockets.
+    if (prng.chance(1, 2)) this.#command({ kind: "stalled", lateMs });
+    this.#scheduleTurn();
+  }
+
+  /** The node's monotonic clock. */
+  get now(): Instant {
+    const elapsed = this.#parts.scheduler.now - this.#bootedAt;
+    const local = Math.floor((elapsed * (1_000_000 + this.#driftPpm)) / 1_000_000);
+    return this.#instantBase + local / 1000;
+  }
+
+  deliver(from: NodeId, message: NodeMessage): void {
+    this.#input({ kind: "message", from, message });
+  }
+
+  hint(peer: NodeId, up: boolean): void {
+    this.#input({ kind: "link", peer, up });
+  }
+
+  /** A client connects; null while the node is down. */
+  connect(listener: ConnectionListener): ConnectionId | null {
+    if (this.#loop === null) return null;
+    this.#lastConnection += 1;
+    const connection = this.#lastConnection;
+    this.#connections.set(connection, listener);
+    this.#command({ kind: "open", connection, peer: "sim" });
+    return connection;
+  }
+
+  /** Sends one command; the listener of its connection hears the reply. */
+  call(connection: ConnectionId, args: readonly Uint8Array[]): RequestId {
+    const listener = this.#connections.get(connection);
+    assert(this.#loop !== null && listener !== undefined, "a call on no connection");
+    this.#lastRequest += 1;
+    const request = this.#lastRequest;
+    this.#requests.set(request, listener);
+    this.#input({ kind: "request", id: request, command: { kind: "call", connection, args } });
+    return request;
+  }
+
+  disconnect(connection: ConnectionId): void {
+    if (this.#loop === null || !this.#connections.delete(connection)) return;
+    this.#command({ kind: "close", connection });
+  }
+
+  #command(command: NodeCommand): void {
+    this.#input({ kind: "request", id: 0, command });
+  }
+
+  #send(to: NodeId, messages: readonly NodeMessage[]): void {
+    if (this.#dying) return;
+    this.#parts.send(this.id, to, messages);
+  }
+
+  #reply(to: RequestId, reply: NodeReply, boots: number): void {
+    const listener = this.#requests.get(to);
+    this.#requests.delete(to);
+    if (listener === undefined || this.#dying || boots !== this.#boots) return;
+    listener.onReply(to, reply);
+  }
+
+  #scheduleTurn(): void {
+    if (this.#turnScheduled || this.#paused || this.#loop === null) return;
+    this.#turnScheduled = true;
+    const { scheduler, options, prng } = this.#parts;
+    const { boots } = this;
+    scheduler.after(prng.between(1, options.turnMicrosMax), () => {
+      this.#turnScheduled = false;
+      if (this.#boots === boots) this.#turn();
+      else this.#scheduleTurn();
+    });
+  }
+
+  #turn(): void {
+    const loop = this.#loop;
+    if (loop === null || this.#paused || this.#dying) return;
+    const { options, prng } = this.#parts;
+    this.#turns += 1;
+    const now = this.now;
+    if (loop.queued > 0) this.#immediateWakes = 0;
+    else this.#maybeWake(loop, now);
+    const stepsMax = options.stepsMax === 1 ? 1 : prng.between(1, options.stepsMax);
+    this.#guard(() => loop.turn(now, stepsMax));
+    this.#parts.onTurn(this);
+    if (loop.failure !== null) this.crashNow(`disk failure: ${loop.failure.message}`);
+    this.#armTimer(loop, now);
+  }
+
+  /** With inputs waiting there is no need: whatever ends a turn looks at the time. */
+  #maybeWake(loop: OrderingLoop, now: Instant): void {
+    const deadline = loop.deadline();
+    if (deadline !== null && now >= deadline) this.#input({ kind: "wake" });
+  }
+
+  /** Queues an input; before the first of several comes the time of day, as data. */
+  #input(input: Input<NodeVocabulary>): void {
+    const loop = this.#loop;
+    if (loop === null) return;
+    if (loop.queued === 0) {
+      const wallMs = WALL_START_MS + Math.floor(this.#parts.scheduler.now / 1000);
+      const command: NodeCommand = { kind: "clock", wallMs: wallMs + this.wallOffsetMs };
+      loop.push({ kind: "request", id: 0, command });
+    }
+    loop.push(input);
+    this.#scheduleTurn();
+  }
+
+  #armTimer(loop: OrderingLoop, now: Instant): void {
+    const deadline = loop.deadline();
+    if (loop.busy || (deadline !== null && deadline <= now)) {
+      this.#immediateWakes += 1;
+      if (this.#immediateWakes > IMMEDIATE_WAKES_MAX) {
+        throw new ViolationError("livelock", `${this.id} asks for a turn at once, for ever`);
+      }
+      this.#scheduleTurn();
+      return;
+    }
+    this.#immediateWakes = 0;
+    if (deadline === null) return;
+    const wakeAt = this.#globalTimeOf(deadline);
+    if (this.#wakeAt !== null && this.#wakeAt <= wakeAt) return;
+    this.#wakeAt = wakeAt;
+    const { boots } = this;
+    this.#parts.scheduler.at(wakeAt, () => this.#onTimer(wakeAt, boots));
+  }
+
+  #onTimer(wakeAt: Micros, boots: number): void {
+    if (this.#boots !== boots || this.#wakeAt !== wakeAt || this.#loop === null) return;
+    this.#wakeAt = null;
+    const deadline = this.#loop.deadline();
+    if (deadline === null) return;
+    if (this.now >= deadline) this.#scheduleTurn();
+    else this.#armTimer(this.#loop, this.now);
+  }
+
+  /** The first microsecond at which the node's clock has reached the instant, and after now. */
+  #globalTimeOf(instant: Instant): Micros {
+    const local = (instant - this.#instantBase) * 1000;
+    const elapsed = Math.ceil((local * 1_000_000) / (1_000_000 + this.#driftPpm));
+    return Math.max(this.#bootedAt + elapsed, this.#parts.scheduler.now + 1);
+  }
+
+  /** A throw inside the node is a finding: the real process would end. */
+  #guard<T>(run: () => T): T {
+    try {
+      return run();
+    } catch (failure) {
+      if (failure instanceof ViolationError || !(failure instanceof Error)) throw failure;
+      const stack = (failure.stack ?? "")
+        .split("\n")
+        .slice(1, 6)
+        .map((line) => line.trim());
+      const violation = new ViolationError(
+        "assertion",
+        `${this.id}: ${failure.name}: ${failure.message}\n    ${stack.join("\n    ")}`,
+      );
+      violation.cause = failure;
+      throw violation;
+    }
+  }
+
+  #nodeOptions(): NodeOptions {
+    const { id, members, options, mutant, prng, timeline, scheduler } = this.#parts;
+    const { electionTimeoutMs, heartbeatMs } = options;
+    return {
+      node: id,
+      incarnation: incarnationOf(id),
+      cluster: "simulated",
+      members: members.map((node) => ({ node, incarnation: incarnationOf(node) })),
+      keyspaces: [KEYSPACE],
+      timing: { electionTimeoutMs, heartbeatMs },
+      raftLimits: {
+        ...RAFT_LIMITS,
+        appendBytesMax: options.appendBytesMax,
+        inFlightBytesMax: options.inFlightBytesMax,
+        retainedBytes: options.retainedBytes,
+        snapshotChunkBytes: options.snapshotChunkBytes,
+        applyEntriesMax: options.applyEntriesMax,
+      },
+      log: { segmentBytes: options.segmentBytes, markMs: 50 },
+      checkpoints: {
+        logBytesMax: options.checkpointLogBytes,
+        memtableBytesMax: options.checkpointLogBytes,
+        sliceRowsMax: 20,
+      },
+      defaultTimeoutMs: options.workload.timeoutMs,
+      info: { version: "0.0.0", pid: 1, respPort: 0, httpPort: 0, config: new Map() },
+      seed: prng.u32(),
+      bootId: `${id}-${this.#boots}-${prng.u32().toString(16)}`,
+      trace: (event) => {
+        timeline.note(scheduler.now, event.node, event.mark, event.detail ?? "");
+      },
+      traced: true,
+      mutant,
+    };
+  }
+}
+
+function incarnationOf(node: NodeId): string {
+  return `${node}-disk`.padEnd(16, "0");
+}

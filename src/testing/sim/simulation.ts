@@ -1,0 +1,314 @@
+import { defined } from "../../core/base/assert.ts";
+import { ByteWriter, equalBytes } from "../../core/base/bytes.ts";
+import type { MutantId } from "../../core/base/mutants.ts";
+import { Prng } from "../../core/base/prng.ts";
+import {
+  checkCounters,
+  checkLists,
+  checkRegisterReads,
+  type FinalValues,
+} from "../check/exactly-once.ts";
+import type { Violation } from "../check/history.ts";
+import { checkLinearizable } from "../check/linearizability.ts";
+import { COUNTER, LIST, REGISTER } from "../check/models.ts";
+import { checkProgramOrder } from "../check/program-order.ts";
+import { Cluster, streamOf } from "./cluster.ts";
+import { Faults } from "./faults.ts";
+import { ViolationError } from "./invariants.ts";
+import type { SimNode } from "./sim-node.ts";
+import { drawSwarm, type SwarmOptions, type SwarmProfile } from "./swarm.ts";
+import type { TimelineLine } from "./timeline.ts";
+import { type Answer, DEFAULT_CONCERN, modelOf, Workload } from "./workload.ts";
+
+/** What one run is made from. */
+export interface RunSettings {
+  readonly seed: number;
+  readonly mutant?: MutantId | null;
+  /** Options to fix; the seed draws the others. */
+  readonly profile?: SwarmProfile;
+  /** Keep lines to read. The hash is the same either way. */
+  readonly recording?: boolean;
+}
+
+/** What a run did, in numbers. */
+export interface RunStatistics {
+  readonly simulatedMs: number;
+  readonly operations: number;
+  readonly acknowledged: number;
+  readonly faults: number;
+  readonly boots: number;
+  /** Terms that had a leader. */
+  readonly terms: number;
+  readonly committed: number;
+  readonly frames: number;
+  readonly turns: number;
+  readonly events: number;
+}
+
+/** How a run ended. */
+export interface RunResult {
+  readonly seed: number;
+  readonly options: SwarmOptions;
+  /** Null: every oracle is content. */
+  readonly violation: Violation | null;
+  /** Over everything that happened: equal for equal seeds. */
+  readonly hash: string;
+  readonly statistics: RunStatistics;
+  readonly lines: readonly TimelineLine[];
+}
+
+/** How long an answer to a probe may take once a majority is healed (in election timeouts). */
+const LIVENESS_TIMEOUTS = 10;
+
+/** How long the healed cluster may take to become equal everywhere. */
+const CONVERGENCE_MS_MAX = 20_000;
+
+/**
+ * One run of one seed: a safety phase with faults, a liveness phase in which a random majority is
+ * healed and must make progress, then everything is healed and must converge. Then the clients'
+ * oracles judge what clients saw; the white-box ones have judged every turn.
+ */
+export function runSeed(settings: RunSettings): RunResult {
+  const { seed, mutant = null, profile = {}, recording = false } = settings;
+  const options = drawSwarm(new Prng(seed), profile);
+  const cluster = new Cluster({ seed, options, mutant, recording });
+  const run = new Run(cluster, seed);
+  const violation = run.execute();
+  return {
+    seed,
+    options,
+    violation,
+    hash: cluster.timeline.hash,
+    statistics: run.statistics(),
+    lines: cluster.timeline.lines,
+  };
+}
+
+class Run {
+  readonly #cluster: Cluster;
+  readonly #faults: Faults;
+  readonly #workload: Workload;
+  readonly #prng: Prng;
+
+  constructor(cluster: Cluster, seed: number) {
+    this.#cluster = cluster;
+    this.#prng = streamOf(seed, "faults");
+    this.#faults = new Faults(cluster, this.#prng.split(1));
+    this.#workload = new Workload(cluster, streamOf(seed, "workload"));
+  }
+
+  execute(): Violation | null {
+    try {
+      this.#safety();
+      this.#liveness();
+      const finals = this.#convergence();
+      return this.#judge(finals);
+    } catch (failure) {
+      if (!(failure instanceof ViolationError)) throw failure;
+      const { oracle, message } = failure.violation;
+      this.#note("violation", `${oracle}: ${message}`);
+      return failure.violation;
+    }
+  }
+
+  statistics(): RunStatistics {
+    const { nodes, scheduler, network, invariants } = this.#cluster;
+    const sum = (of: (node: SimNode) => number) =>
+      nodes.reduce((total, node) => total + of(node), 0);
+    return {
+      simulatedMs: scheduler.now / 1000,
+      operations: this.#workload.history.operations.length,
+      acknowledged: this.#workload.acknowledged,
+      faults: this.#faults.injected,
+      boots: sum((node) => node.boots),
+      terms: invariants.terms,
+      committed: invariants.committedIndex,
+      frames: network.frames,
+      turns: sum((node) => node.turns),
+      events: scheduler.executed,
+    };
+  }
+
+  get #timeoutMs(): number {
+    return this.#cluster.settings.options.electionTimeoutMs;
+  }
+
+  #note(mark: string, detail = ""): void {
+    this.#cluster.timeline.note(this.#cluster.now, "sim", mark, detail);
+  }
+
+  #safety(): void {
+    this.#cluster.start();
+    this.#workload.start();
+    this.#faults.start();
+    this.#cluster.run(this.#cluster.settings.options.safetyMs);
+    this.#faults.stop();
+    this.#workload.stop();
+  }
+
+  /** A majority that is up and connected makes progress, whatever state the faults left it in. */
+  #liveness(): void {
+    const { nodes } = this.#cluster;
+    const healed = this.#drawMajority();
+    const others = nodes.filter((node) => !healed.includes(node));
+    this.#note("heal-majority", healed.map((node) => node.id).join(" "));
+    this.#cluster.network.filter = () => true;
+    for (const node of healed) {
+      for (const other of others) {
+        this.#cluster.setBlocked(node.id, other.id, true);
+        this.#cluster.setBlocked(other.id, node.id, true);
+      }
+    }
+    this.#heal(healed);
+    const limitMs = LIVENESS_TIMEOUTS * this.#timeoutMs;
+    if (this.#probe(healed, limitMs)) return;
+    const text = `no write was acknowledged within ${limitMs} ms of healing ${healed.map((node) => node.id).join(", ")}`;
+    throw new ViolationError("liveness", text);
+  }
+
+  #drawMajority(): SimNode[] {
+    const left = [...this.#cluster.nodes];
+    const healed: SimNode[] = [];
+    while (healed.length < Math.floor(this.#cluster.nodes.length / 2) + 1) {
+      healed.push(...left.splice(this.#prng.below(left.length), 1));
+    }
+    return healed;
+  }
+
+  #heal(nodes: readonly SimNode[]): void {
+    for (const node of nodes) {
+      node.resume();
+      if (!node.isUp) node.boot();
+    }
+    this.#cluster.calm(nodes.map((node) => node.id));
+  }
+
+  /** Sends writes to each of the nodes until one is acknowledged; says whether it was in time. */
+  #probe(nodes: readonly SimNode[], limitMs: number): boolean {
+    let acknowledged = false;
+    const onAnswer = (answer: Answer) => {
+      if (answer.outcome === "ok") acknowledged = true;
+    };
+    const clients = nodes.map((node) => defined(this.#workload.connect(node), "a healed node"));
+    const until = this.#cluster.now + limitMs * 1000;
+    const concern = { ...DEFAULT_CONCERN, timeoutMs: 2 * this.#timeoutMs };
+    while (!acknowledged && this.#cluster.now < until) {
+      for (const client of clients) {
+        const token = this.#workload.token();
+        if (client.isOpen) client.call("l0", { kind: "append", token }, concern, onAnswer);
+      }
+      this.#cluster.runUntil(this.#timeoutMs / 2, () => acknowledged);
+    }
+    return acknowledged;
+  }
+
+  /** Everything is healed: all replicas come to hold the same. Returns what they hold. */
+  #convergence(): FinalValues {
+    this.#note("heal-all");
+    this.#heal(this.#cluster.nodes);
+    const settled = () => this.#workload.openCalls === 0 && this.#isConverged();
+    if (!this.#cluster.runUntil(CONVERGENCE_MS_MAX, settled)) {
+      throw new ViolationError(
+        "convergence",
+        `not within ${CONVERGENCE_MS_MAX} ms: ${this.#states()}`,
+      );
+    }
+    // Answers that are still open belong to the probes; they must not come after the last reads.
+    this.#cluster.run(2 * this.#timeoutMs + 1);
+    this.#checkSessions();
+    return this.#readAll();
+  }
+
+  #isConverged(): boolean {
+    const raft = this.#cluster.leader()?.replica?.inspect().raft;
+    if (raft === undefined || raft.commitIndex !== raft.log.lastIndex) return false;
+    return this.#cluster.nodes.every((node) => {
+      const inside = node.replica?.inspect();
+      return (
+        inside !== undefined &&
+        inside.raft.term === raft.term &&
+        inside.raft.log.lastIndex === raft.log.lastIndex &&
+        inside.applier.appliedIndex === raft.commitIndex
+      );
+    });
+  }
+
+  #states(): string {
+    const states = this.#cluster.nodes.map((node) => {
+      const inside = node.replica?.inspect();
+      if (inside === undefined) return `${node.id} down`;
+      const { raft, applier } = inside;
+      return `${node.id} ${raft.role} term ${raft.term} last ${raft.log.lastIndex} commit ${raft.commitIndex} applied ${applier.appliedIndex}`;
+    });
+    return `${states.join("; ")}; ${this.#workload.openCalls} calls open`;
+  }
+
+  /** The session tables are replicated state, so they are equal too (LEAD8). */
+  #checkSessions(): void {
+    const tables = this.#cluster.nodes.map((node) => {
+      const { applier } = defined(node.replica, "a healed node").inspect();
+      const writer = new ByteWriter();
+      for (const session of applier.sessions.all()) applier.sessions.encode(session, writer);
+      return writer.take();
+    });
+    const first = defined(tables[0], "a cluster has nodes");
+    tables.forEach((table, i) => {
+      if (equalBytes(table, first)) return;
+      const text = `the session tables of ${this.#cluster.nodes[0]?.id} and ${this.#cluster.nodes[i]?.id} differ`;
+      throw new ViolationError("convergence", text);
+    });
+  }
+
+  /** Reads every key on every node, locally and linearizably: all must agree. */
+  #readAll(): FinalValues {
+    const seen = this.#cluster.nodes.map((node) => this.#readFrom(node));
+    const count = this.#workload.keys.length;
+    const complete = () =>
+      seen.every(({ local, strong }) => local.size === count && strong.size === count);
+    if (!this.#cluster.runUntil(LIVENESS_TIMEOUTS * this.#timeoutMs, complete)) {
+      throw new ViolationError("liveness", "the healed cluster does not answer reads");
+    }
+    const finals = defined(seen[0], "a cluster has nodes").strong;
+    for (const key of this.#workload.keys) {
+      const value = finals.get(key) ?? null;
+      this.#cluster.nodes.forEach((node, i) => {
+        const { local, strong } = seen[i]!;
+        if ((local.get(key) ?? null) === value && (strong.get(key) ?? null) === value) return;
+        const text = `${key} is ${value}, and on ${node.id} ${local.get(key)} (local) or ${strong.get(key)}`;
+        throw new ViolationError("convergence", text);
+      });
+    }
+    return finals;
+  }
+
+  #readFrom(node: SimNode): {
+    readonly local: Map<string, string | null>;
+    readonly strong: Map<string, string | null>;
+  } {
+    const local = new Map<string, string | null>();
+    const strong = new Map<string, string | null>();
+    const client = defined(this.#workload.connect(node), "a healed node");
+    for (const key of this.#workload.keys) {
+      for (const r of ["local", "linearizable"] as const) {
+        const into = r === "local" ? local : strong;
+        client.call(key, { kind: "get" }, { ...DEFAULT_CONCERN, r }, ({ outcome, result }) => {
+          if (outcome === "ok") into.set(key, typeof result === "string" ? result : null);
+        });
+      }
+    }
+    return { local, strong };
+  }
+
+  #judge(finals: FinalValues): Violation | null {
+    const { operations } = this.#workload.history;
+    const isList = (key: string) => modelOf(key) === LIST;
+    const found =
+      checkCounters(operations, finals, (key) => modelOf(key) === COUNTER) ??
+      checkLists(operations, finals, isList) ??
+      checkRegisterReads(operations, (key) => modelOf(key) === REGISTER) ??
+      checkProgramOrder(operations, isList) ??
+      checkLinearizable(operations, modelOf);
+    if (found !== null) this.#note("violation", `${found.oracle}: ${found.message}`);
+    return found;
+  }
+}

@@ -1,0 +1,44 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { MUTANTS, type MutantId } from "../../src/core/base/mutants.ts";
+import { type Block, parseScenario, runScenario } from "./scenario.ts";
+
+interface Row {
+  readonly scenario: string;
+  /** What only a run with the mistake shows: a violation, or an answer that must not be given. */
+  readonly sign: RegExp;
+}
+
+/** Planted mistakes, the story that brings each to light, and how. */
+const ROWS: Readonly<Record<MutantId, Row>> = {
+  L1: { scenario: "vote-survives-restart", sign: /election safety: n1 and n2 lead term 1/ },
+  L2: { scenario: "vote-survives-restart", sign: /election safety: n1 and n2 lead term 1/ },
+  L3: { scenario: "torn-disk", sign: /leader completeness: n2 of term 2 lacks 5/ },
+  L4: { scenario: "figure-8", sign: /leader completeness: n5 of term 4 lacks 7/ },
+  L13: { scenario: "log-conflict", sign: /log matching: n1 committed another 6/ },
+  L14: { scenario: "log-conflict", sign: /log matching: n1 committed another 6/ },
+  L18: { scenario: "late-acknowledgement", sign: /matchIndex of n2 fell on n1/ },
+  L19: { scenario: "lone-reader", sign: /c1 GET a => "old"/ },
+  L20: { scenario: "new-leader-reads-late", sign: /c2 GET a => "old"/ },
+  L21: { scenario: "forward-repeated-once", sign: /GET n => "([3-9])" @(7|8)/ },
+};
+
+const IDS = Object.keys(MUTANTS) as MutantId[];
+
+test.each(IDS)("%s is brought to light", (id) => {
+  const { scenario, sign } = ROWS[id];
+  const blocks = read(scenario);
+  expect(transcript(blocks, null)).not.toMatch(sign);
+  expect(transcript(blocks, id)).toMatch(sign);
+});
+
+function read(name: string): Block[] {
+  const path = join(import.meta.dirname, "..", "scenarios", `${name}.txt`);
+  return parseScenario(readFileSync(path, "utf8"));
+}
+
+function transcript(blocks: readonly Block[], mutant: MutantId | null): string {
+  const { outputs, violations } = runScenario(blocks, mutant);
+  return [...outputs, ...violations].join("\n");
+}
