@@ -35,24 +35,16 @@ async function caughtUp(of: TestCluster, id: string): Promise<void> {
   }
 }
 
-/** How long a dead leader may interrupt writes, with the default election timeout of one second. */
-const GOES_ON_MS_MAX = 2_000;
-
 describe("nothing acknowledged is lost", { timeout: 90_000 }, () => {
-  // Twice more where a busy machine takes its time: what is judged here is a duration.
-  const retry = 2;
-  test("kill -9 of the leader: writes go on, and the killed node catches up", {
-    retry,
-  }, async () => {
+  // How soon they go on is asserted on simulated time, in test/sim/scenario.test.ts: a loaded machine
+  // would need a second try here, which would also forgive a write lost in the first.
+  test("kill -9 of the leader: writes go on, and the killed node catches up", async () => {
     const { cluster, load } = await loadedCluster();
     const leader = await cluster.waitLeader();
-    const killedAt = performance.now();
     await cluster.kill(leader);
     // Each client has at most one command under way, which the dead leader may have answered: one
     // acknowledgement more than there are clients comes from the new leader.
     await load.progress(cluster.ids.length + 1);
-    expect(performance.now() - killedAt).toBeLessThan(GOES_ON_MS_MAX);
-
     await load.progress(200);
     await cluster.restart(leader);
     await load.progress(200);

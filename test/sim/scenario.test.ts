@@ -28,6 +28,20 @@ describe("a cluster driven by hand", () => {
     expect(sim.ask(sim.connect(leader), "c0", GET, { r: "local" }).result).toBe("2");
   });
 
+  test.each([1, 2, 3, 4, 5, 6, 7, 8])(
+    "a write goes on within two seconds of the leader's death, seed %i",
+    (seed) => {
+      // The host's defaults. The call waits at a survivor for the next leader, until its deadline.
+      const sim = new Scenario({ seed, options: { electionTimeoutMs: 1_000, heartbeatMs: 100 } });
+      const leader = sim.leader(10_000);
+      const client = sim.connect(sim.others(leader)[0]!);
+      expect(sim.ask(client, "c0", INCREMENT)).toEqual({ outcome: "ok", result: 1 });
+      leader.crash();
+      const answer = sim.ask(client, "c0", INCREMENT, { timeoutMs: 2_000 });
+      expect(answer).toEqual({ outcome: "ok", result: 2 });
+    },
+  );
+
   test("all nodes die at once, and nothing acknowledged is lost", () => {
     const sim = new Scenario();
     expect(sim.ask(sim.connect(sim.leader()), "c0", INCREMENT).result).toBe(1);

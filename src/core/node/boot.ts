@@ -67,7 +67,10 @@ export interface NodeOptions {
 /** Why a node may not start. */
 export type BootErrorCode = "LOG_CORRUPT" | "CHECKPOINT_CORRUPT" | "NOT_A_MEMBER";
 
-/** The node may not start from this directory. Nothing was changed in it. */
+/**
+ * The node may not start from this directory. Nothing was changed in it, except that leftovers of an
+ * unfinished checkpoint and checkpoints older than the newest whole one may be gone.
+ */
 export class BootError extends Error {
   override readonly name = "BootError";
   readonly code: BootErrorCode;
