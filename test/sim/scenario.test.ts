@@ -29,7 +29,7 @@ describe("a cluster driven by hand", () => {
   });
 
   test.each([1, 2, 3, 4, 5, 6, 7, 8])(
-    "a write goes on within two seconds of the leader's death, seed %i",
+    "writes go on within 2 s of the leader's death, seed %i",
     (seed) => {
       // The host's defaults. The call waits at a survivor for the next leader, until its deadline.
       const sim = new Scenario({ seed, options: { electionTimeoutMs: 1_000, heartbeatMs: 100 } });
