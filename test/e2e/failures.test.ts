@@ -36,8 +36,8 @@ async function caughtUp(of: TestCluster, id: string): Promise<void> {
 }
 
 describe("nothing acknowledged is lost", { timeout: 90_000 }, () => {
-  // How soon they go on is asserted on simulated time, in test/sim/scenario.test.ts: a loaded machine
-  // would need a second try here, which would also forgive a write lost in the first.
+  // How soon they go on is asserted on simulated time, in test/sim/scenario.test.ts: a loaded
+  // machine would need a second try here, which would also forgive a write lost in the first.
   test("kill -9 of the leader: writes go on, and the killed node catches up", async () => {
     const { cluster, load } = await loadedCluster();
     const leader = await cluster.waitLeader();

@@ -68,8 +68,8 @@ export interface NodeOptions {
 export type BootErrorCode = "LOG_CORRUPT" | "CHECKPOINT_CORRUPT" | "NOT_A_MEMBER";
 
 /**
- * The node may not start from this directory. Nothing was changed in it, except that leftovers of an
- * unfinished checkpoint and checkpoints older than the newest whole one may be gone.
+ * The node may not start from this directory. Nothing was changed in it, except that leftovers of
+ * an unfinished checkpoint and checkpoints older than the newest whole one may be gone.
  */
 export class BootError extends Error {
   override readonly name = "BootError";
