@@ -132,7 +132,7 @@ export class Driver {
     return new Promise((resolve, reject) => {
       const id = this.#ask({ kind: "status" }, (reply) => {
         clearTimeout(timer);
-        assert(reply.kind === "status", `asked for a status, got ${reply.kind}`);
+        assert(reply.kind === "status", "asked for a status, got something else", reply.kind);
         resolve(reply.status);
       });
       const timer = setTimeout(() => {

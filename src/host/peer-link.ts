@@ -7,10 +7,10 @@ import {
   FRAME_BYTES_MAX,
   FRAME_HEADER_BYTES,
   FrameReader,
-  frameHeader,
   type Handshake,
   handshakeRefusal,
   PEER_PROTOCOL_VERSION,
+  sealFrame,
 } from "../core/wire/frame.ts";
 import { encodeMessages } from "../core/wire/peer-codec.ts";
 import type { Address } from "./address.ts";
@@ -73,9 +73,6 @@ function introduction(
   const { cluster, node, incarnation } = identity;
   return { version: PEER_PROTOCOL_VERSION, cluster, node, incarnation, target, refusal };
 }
-
-/** Up to this size, copying a payload behind its header costs less than a vectored write. */
-const COPY_BYTES_MAX = 64 << 10;
 
 /**
  * Answers a dialling peer: agreement, or a refusal with its reason and the end of the connection.
@@ -238,24 +235,18 @@ export class OutgoingLink {
 
   send(messages: readonly NodeMessage[]): void {
     if (this.#state.kind !== "connected" || messages.length === 0) return;
-    const payload = encodeMessages(messages);
-    if (payload.length > this.#options.limits.frameBytesMax) return this.#sendHalves(messages);
-    const { socket } = this.#state;
     const { metrics, limits, checksum } = this.#options;
-    const bytes = FRAME_HEADER_BYTES + payload.length;
+    const frame = encodeMessages(messages, FRAME_HEADER_BYTES);
+    const bytes = frame.length;
+    if (bytes - FRAME_HEADER_BYTES > limits.frameBytesMax) return this.#sendHalves(messages);
+    const { socket } = this.#state;
     // Raft sends again what is lost. A peer that does not read must not fill our memory.
     if (socket.writableLength > 0 && socket.writableLength + bytes > limits.queueBytesMax) {
       metrics.count("peer_frames_dropped_total");
       return;
     }
-    const header = frameHeader(payload, checksum);
-    if (payload.length <= COPY_BYTES_MAX) socket.write(Buffer.concat([header, payload]));
-    else {
-      socket.cork();
-      socket.write(header);
-      socket.write(payload);
-      socket.uncork();
-    }
+    sealFrame(frame, checksum);
+    socket.write(frame);
     metrics.count("peer_frames_out_total");
     metrics.count("peer_bytes_out_total", bytes);
   }

@@ -7,9 +7,10 @@ import type { NodeId } from "../core/contract/ids.ts";
 import type { NodeMessage } from "../core/node/vocabulary.ts";
 import {
   encodeHandshake,
-  frameHeader,
+  FRAME_HEADER_BYTES,
   type Handshake,
   PEER_PROTOCOL_VERSION,
+  sealFrame,
 } from "../core/wire/frame.ts";
 import { encodeMessages } from "../core/wire/peer-codec.ts";
 import { silentLogger } from "./logger.ts";
@@ -131,8 +132,7 @@ async function dial(port: number) {
 }
 
 function frameOf(messages: readonly NodeMessage[]): Uint8Array {
-  const payload = encodeMessages(messages);
-  return concatBytes([frameHeader(payload, crc32), payload]);
+  return framed(encodeMessages(messages));
 }
 
 describe("two nodes", () => {
@@ -275,7 +275,9 @@ describe("a node", () => {
 });
 
 function framed(payload: Uint8Array): Uint8Array {
-  return concatBytes([frameHeader(payload, crc32), payload]);
+  const frame = concatBytes([new Uint8Array(FRAME_HEADER_BYTES), payload]);
+  sealFrame(frame, crc32);
+  return frame;
 }
 
 function withHello(rest: Uint8Array): Uint8Array {

@@ -133,6 +133,10 @@ export class MapState implements StateWriter {
     return this.#rows.entries(from, to);
   }
 
+  row(bytes: number): Uint8Array {
+    return new Uint8Array(bytes);
+  }
+
   set(key: string, value: Uint8Array): void {
     this.#rows.set(key, value);
   }

@@ -163,7 +163,7 @@ describe("LogWriter", () => {
     rig.append("b".repeat(max));
     rig.settle();
     expect(reopened(rig.disk).map((text) => text.length)).toEqual([max, max]);
-    expect(() => rig.append("c".repeat(max + 1))).toThrow("does not fit");
+    expect(() => rig.append("c".repeat(max + 1))).toThrow("fits no segment");
   });
 
   it("writes one mark when it falls idle, then is quiet (STO3)", () => {

@@ -11,18 +11,39 @@ export type ByteString = string;
 /** No bytes, shared by all who need none. */
 export const EMPTY: Uint8Array = new Uint8Array(0);
 
-/** The widest slice that `String.fromCharCode` takes as arguments without risking the stack. */
-const CHUNK_BYTES_MAX = 4096;
-
 /** The bytes in [from, to) as a byte string. A copy. */
 export function toByteString(bytes: Uint8Array, from = 0, to: number = bytes.length): ByteString {
   assert(from >= 0 && from <= to && to <= bytes.length, "byte range outside the array");
   let text = "";
-  for (let i = from; i < to; i += CHUNK_BYTES_MAX) {
-    const part = bytes.subarray(i, Math.min(to, i + CHUNK_BYTES_MAX));
-    text += String.fromCharCode.apply(null, part as unknown as number[]);
+  let i = from;
+  for (; i + 16 <= to; i += 16) text += sixteenUnits(bytes, i);
+  for (; i + 4 <= to; i += 4) {
+    text += String.fromCharCode(bytes[i]!, bytes[i + 1]!, bytes[i + 2]!, bytes[i + 3]!);
   }
+  for (; i < to; i += 1) text += String.fromCharCode(bytes[i]!);
   return text;
+}
+
+/** Written out: one call with many units costs a tenth of `apply` to a view, or of many calls. */
+function sixteenUnits(bytes: Uint8Array, at: number): ByteString {
+  return String.fromCharCode(
+    bytes[at]!,
+    bytes[at + 1]!,
+    bytes[at + 2]!,
+    bytes[at + 3]!,
+    bytes[at + 4]!,
+    bytes[at + 5]!,
+    bytes[at + 6]!,
+    bytes[at + 7]!,
+    bytes[at + 8]!,
+    bytes[at + 9]!,
+    bytes[at + 10]!,
+    bytes[at + 11]!,
+    bytes[at + 12]!,
+    bytes[at + 13]!,
+    bytes[at + 14]!,
+    bytes[at + 15]!,
+  );
 }
 
 /** The bytes of a byte string, in a new array. */
@@ -168,7 +189,7 @@ export function putU32(bytes: Uint8Array, at: number, value: number): void {
 
 /** Writes a whole number below 2^48, the lowest byte first. */
 export function putU48(bytes: Uint8Array, at: number, value: number): void {
-  assert(value >= 0 && value <= U48_MAX && Number.isInteger(value), `not a u48: ${value}`);
+  assert(value >= 0 && value <= U48_MAX && Number.isInteger(value), "not a u48", value);
   putU32(bytes, at, value >>> 0);
   putU16(bytes, at + 4, Math.floor(value / U32));
 }
@@ -258,6 +279,12 @@ export class ByteWriter {
     this.#length += text.length;
   }
 
+  /** So many zeros, to be filled in later. */
+  skip(length: number): void {
+    this.#reserve(length);
+    this.#length += length;
+  }
+
   /** Overwrites four bytes written earlier, for a length known only afterwards. */
   patchU32(at: number, value: number): void {
     assert(at + 4 <= this.#length, "patch beyond what was written");
@@ -266,6 +293,14 @@ export class ByteWriter {
 
   take(): Uint8Array {
     const taken = this.#bytes.slice(0, this.#length);
+    this.#length = 0;
+    return taken;
+  }
+
+  /** As `take`, without a copy, for bytes that do not live long: they pin the whole buffer. */
+  detach(): Uint8Array {
+    const taken = this.#bytes.subarray(0, this.#length);
+    this.#bytes = EMPTY;
     this.#length = 0;
     return taken;
   }

@@ -12,7 +12,7 @@ export class Prng {
   #counter = 1;
 
   constructor(seed: number, stream = 0) {
-    assert(Number.isSafeInteger(seed) && seed >= 0, `seed must be a whole number: ${seed}`);
+    assert(Number.isSafeInteger(seed) && seed >= 0, "a seed is a whole number", seed);
     this.#a = seed >>> 0;
     this.#b = Math.floor(seed / 0x1_0000_0000) >>> 0;
     this.#c = stream >>> 0;
@@ -30,7 +30,7 @@ export class Prng {
 
   /** A whole number in [0, limit). */
   below(limit: number): number {
-    assert(limit > 0 && limit <= 0x1_0000_0000, `limit out of range: ${limit}`);
+    assert(limit > 0 && limit <= 0x1_0000_0000, "limit out of range", limit);
     // The remainder's bias is at most limit / 2^32: nothing here depends on it.
     return this.u32() % limit;
   }

@@ -7,7 +7,7 @@ const SLICE_BYTES_MAX = 4_096;
 /**
  * Hands out small byte arrays that share large ones: making an array per operation costs several
  * times what filling it does. A slice pins its slab, so it suits what is kept for about as long as
- * its neighbours: proposals, log entries.
+ * its neighbours: proposals, log entries, rows until the next checkpoint.
  */
 export class Slab {
   #bytes: Uint8Array = new Uint8Array(0);

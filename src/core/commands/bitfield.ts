@@ -180,7 +180,7 @@ const BITFIELD: WriteCommand = {
     const row = registerAt(state, key);
     const bytes = bytesNeeded(ops);
     if (bytes === 0) return readAll(ops, row);
-    const changed = grownCopy(row, bytes);
+    const changed = grownCopy(state, row, bytes);
     const reply = writeAll(ops, changed);
     assert(valueLength(changed) >= bytes, "the row was not grown enough");
     state.set(key, changed);

@@ -1,6 +1,6 @@
 import { toByteString } from "../base/bytes.ts";
 import { integer, ONE, type Reply, ZERO } from "../contract/reply.ts";
-import type { StateReader } from "../contract/state-machine.ts";
+import type { StateReader, StateWriter } from "../contract/state-machine.ts";
 import { type Args, integerNear, isWord, parseI64 } from "./arguments.ts";
 import { LIMITS } from "./limits.ts";
 import { refuse, refuseSyntax } from "./refusal.ts";
@@ -37,8 +37,12 @@ function bitValue(arg: Uint8Array): 0 | 1 {
 }
 
 /** The row grown to hold `bytes` of value, always a copy: rows are not changed in place. */
-export function grownCopy(row: Uint8Array | undefined, bytes: number): Uint8Array {
-  const grown = emptyRow(Math.max(valueLength(row), bytes));
+export function grownCopy(
+  state: StateWriter,
+  row: Uint8Array | undefined,
+  bytes: number,
+): Uint8Array {
+  const grown = emptyRow(state, Math.max(valueLength(row), bytes));
   if (row !== undefined) grown.set(row);
   return grown;
 }
@@ -65,7 +69,7 @@ const SETBIT: WriteCommand = {
     const offset = bitOffset(args[2]!, 0);
     const on = bitValue(args[3]!);
     const key = toByteString(args[1]!);
-    const row = grownCopy(registerAt(state, key), Math.floor(offset / 8) + 1);
+    const row = grownCopy(state, registerAt(state, key), Math.floor(offset / 8) + 1);
     const at = VALUE_AT + Math.floor(offset / 8);
     const mask = 0x80 >> (offset % 8);
     const before = (row[at]! & mask) !== 0;
@@ -235,9 +239,13 @@ function bitOperation(args: Args): BitOperation {
 }
 
 /** Combines values of any lengths; the shorter ones count as padded with zeros. */
-function combine(operation: BitOperation, rows: readonly (Uint8Array | undefined)[]): Uint8Array {
+function combine(
+  state: StateWriter,
+  operation: BitOperation,
+  rows: readonly (Uint8Array | undefined)[],
+): Uint8Array {
   const bytes = rows.reduce((max, row) => Math.max(max, valueLength(row)), 0);
-  const result = grownCopy(rows[0], bytes);
+  const result = grownCopy(state, rows[0], bytes);
   for (let at = VALUE_AT; at < result.length; at += 1) {
     if (operation === "NOT") result[at] = ~result[at]!;
     for (let i = 1; i < rows.length; i += 1) {
@@ -269,7 +277,7 @@ const BITOP: WriteCommand = {
     const operation = bitOperation(args);
     const rows: (Uint8Array | undefined)[] = [];
     for (let i = 3; i < args.length; i += 1) rows.push(registerAt(state, toByteString(args[i]!)));
-    const result = combine(operation, rows);
+    const result = combine(state, operation, rows);
     const destination = toByteString(args[2]!);
     if (valueLength(result) === 0) state.delete(destination);
     else state.set(destination, result);

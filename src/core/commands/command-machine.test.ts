@@ -32,6 +32,10 @@ class State implements StateWriter {
     return this.map.entries(from, to);
   }
 
+  row(bytes: number) {
+    return new Uint8Array(bytes);
+  }
+
   set(key: string, value: Uint8Array) {
     this.changes += 1;
     this.map.set(key, value);

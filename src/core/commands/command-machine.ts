@@ -41,7 +41,7 @@ export class CommandEncoder {
 }
 
 function encodedLength(spec: CommandSpec, args: Args): number {
-  assert(spec.id !== 0, `${spec.name} never travels`);
+  assert(spec.id !== 0, "a command that never travels", spec.name);
   assert(args.length >= 1, "a command without its name");
   let length = HEADER_BYTES;
   for (let i = 1; i < args.length; i += 1) length += LENGTH_BYTES + args[i]!.length;
@@ -100,7 +100,7 @@ function hasArity(spec: ReadCommand | WriteCommand, args: Args): boolean {
 export const commandMachine: StateMachine = {
   apply(command: Uint8Array, state: StateWriter, time: WallClock): Reply {
     const { spec, args } = decodeCommand(command);
-    assert(spec.kind === "write", `${spec.name} is not a write`);
+    assert(spec.kind === "write", "not a write", spec.name);
     try {
       return spec.apply(args, state, time);
     } catch (failure) {
@@ -110,7 +110,7 @@ export const commandMachine: StateMachine = {
 
   read(command: Uint8Array, state: StateReader, time: WallClock): Reply {
     const { spec, args } = decodeCommand(command);
-    assert(spec.kind === "read", `${spec.name} is not a read`);
+    assert(spec.kind === "read", "not a read", spec.name);
     try {
       return spec.read(args, state, time);
     } catch (failure) {

@@ -20,7 +20,7 @@ function add(key: Uint8Array, increment: number | bigint, state: StateWriter): R
   const name = toByteString(key);
   const before = numberAt(state, name);
   const sum = addI64(before, increment) ?? refuse("increment or decrement would overflow");
-  state.set(name, textRow(String(sum)));
+  state.set(name, textRow(state, String(sum)));
   return integer(sum);
 }
 
@@ -109,7 +109,7 @@ function addFloat(args: Args, state: StateWriter): Reply {
   if (before === "infinite" || increment === "infinite") {
     return refuse("increment would produce NaN or Infinity");
   }
-  const sum = textRow(formatDecimal(addDecimals(before, increment)));
+  const sum = textRow(state, formatDecimal(addDecimals(before, increment)));
   state.set(key, sum);
   return bulk(registerValue(sum));
 }

@@ -82,7 +82,7 @@ const SET: WriteCommand = {
   apply(args, state) {
     const key = toByteString(args[1]!);
     if (args.length === 3) {
-      state.set(key, registerRow(args[2]!));
+      state.set(key, registerRow(state, args[2]!));
       return OK;
     }
     const { condition, get } = setOptions(args);
@@ -306,7 +306,7 @@ const APPEND: WriteCommand = {
     const before = valueLength(row);
     const appended = args[2]!;
     checkValueLength(before + appended.length);
-    const grown = emptyRow(before + appended.length);
+    const grown = emptyRow(state, before + appended.length);
     if (row !== undefined) grown.set(row);
     grown.set(appended, VALUE_AT + before);
     state.set(key, grown);
@@ -403,7 +403,7 @@ const SETRANGE: WriteCommand = {
     const before = valueLength(row);
     if (patch.length === 0) return integer(before);
     checkValueLength(offset + patch.length);
-    const changed = emptyRow(Math.max(before, offset + patch.length));
+    const changed = emptyRow(state, Math.max(before, offset + patch.length));
     if (row !== undefined) changed.set(row);
     changed.set(patch, VALUE_AT + offset);
     state.set(key, changed);

@@ -104,11 +104,11 @@ function indexById(specs: readonly CommandSpec[]): (ReadCommand | WriteCommand |
   const byId: (ReadCommand | WriteCommand | undefined)[] = [];
   for (const spec of specs) {
     if (spec.kind !== "read" && spec.kind !== "write") {
-      assert(spec.id === 0, `${spec.name} never travels and has an id`);
+      assert(spec.id === 0, "a command that never travels has an id", spec.name);
       continue;
     }
-    assert(spec.id > 0 && spec.id <= 0xffff, `the id of ${spec.name} is no u16`);
-    assert(byId[spec.id] === undefined, `${spec.name} has the id of another command`);
+    assert(spec.id > 0 && spec.id <= 0xffff, "a command's id is no u16", spec.name);
+    assert(byId[spec.id] === undefined, "two commands of one id", spec.name);
     byId[spec.id] = spec;
   }
   return byId;

@@ -39,7 +39,7 @@ export function parseUsage(usage: string): readonly UsageArgument[] {
   const words = usage.match(/[[\]()|]|\.\.\.|[^\s[\]()|]+/g) ?? [];
   const parser = new UsageParser(words);
   const parsed = parser.sequence();
-  assert(parser.isDone, `unbalanced usage: ${usage}`);
+  assert(parser.isDone, "unbalanced usage", usage);
   return parsed;
 }
 

@@ -13,24 +13,22 @@ export const REGISTER = 1;
 export const VALUE_AT = 1;
 
 /** A row that holds a copy of the bytes, so that it does not pin the frame they came in. */
-export function registerRow(bytes: Uint8Array): Uint8Array {
-  const row = new Uint8Array(VALUE_AT + bytes.length);
-  row[0] = REGISTER;
+export function registerRow(state: StateWriter, bytes: Uint8Array): Uint8Array {
+  const row = emptyRow(state, bytes.length);
   row.set(bytes, VALUE_AT);
   return row;
 }
 
 /** A row of ASCII text, such as a number. */
-export function textRow(text: string): Uint8Array {
-  const row = new Uint8Array(VALUE_AT + text.length);
-  row[0] = REGISTER;
+export function textRow(state: StateWriter, text: string): Uint8Array {
+  const row = emptyRow(state, text.length);
   for (let i = 0; i < text.length; i += 1) row[VALUE_AT + i] = text.charCodeAt(i);
   return row;
 }
 
 /** A row of `length` value bytes, all zero. */
-export function emptyRow(length: number): Uint8Array {
-  const row = new Uint8Array(VALUE_AT + length);
+export function emptyRow(state: StateWriter, length: number): Uint8Array {
+  const row = state.row(VALUE_AT + length);
   row[0] = REGISTER;
   return row;
 }
@@ -76,5 +74,5 @@ export function checkValueLength(bytes: number): void {
 
 /** Makes the key a register with these bytes. */
 export function setRegister(state: StateWriter, key: ByteString, bytes: Uint8Array): void {
-  state.set(key, registerRow(bytes));
+  state.set(key, registerRow(state, bytes));
 }

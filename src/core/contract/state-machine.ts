@@ -14,6 +14,11 @@ export interface StateReader {
 
 /** The same rows for a command that may change them. */
 export interface StateWriter extends StateReader {
+  /**
+   * An array of zeros for a row that is about to be set, taken from a larger one: a row of its own
+   * would cost an allocation outside the heap per write.
+   */
+  row(bytes: number): Uint8Array;
   /** Keeps the array: the caller hands it over and does not change it any more. */
   set(key: ByteString, value: Uint8Array): void;
   delete(key: ByteString): boolean;

@@ -225,7 +225,8 @@ export class CheckpointFileStore implements StateStore {
       }
       const [key, value] = next.value;
       if (value === null) this.#rows.delete(key);
-      else this.#rows.set(key, value);
+      // A copy: the row may share a large array with many that are changed long before it is.
+      else this.#rows.set(key, value.slice());
     }
     return "working";
   }

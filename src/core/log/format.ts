@@ -83,7 +83,7 @@ export function recordBytesMax(segmentBytes: number): number {
 
 /** File name of the segment; names sort as positions do. */
 export function segmentName(first: LogPosition): string {
-  assert(Number.isSafeInteger(first) && first >= 0, `not a position: ${first}`);
+  assert(Number.isSafeInteger(first) && first >= 0, "not a position", first);
   return `log-${String(first).padStart(15, "0")}`;
 }
 
@@ -173,7 +173,7 @@ function layOutRecords(buffer: Uint8Array, records: readonly LogRecord[]): Uint8
   let from = 0;
   let at = BATCH_HEADER_BYTES;
   for (const record of records) {
-    assert(record.type > 0 && record.type <= 255, `not a record type: ${record.type}`);
+    assert(record.type > 0 && record.type <= 255, "not a record type", record.type);
     putU32(buffer, at, recordBytes(record) - RECORD_HEADER_BYTES);
     buffer[at + 4] = record.type;
     putU48(buffer, at + 5, record.group);

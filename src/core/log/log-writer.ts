@@ -112,7 +112,8 @@ export class LogWriter {
     this.#markMs = options.markMs ?? MARK_MS_DEFAULT;
     assert(
       this.#segmentBytes >= SEGMENT_BYTES_MIN && this.#segmentBytes <= SEGMENT_BYTES_MAX,
-      `segments of ${this.#segmentBytes} bytes are outside the limits`,
+      "segments outside the limits, in bytes",
+      this.#segmentBytes,
     );
     this.#position = end.position;
     this.#syncedPosition = end.synced;
@@ -172,7 +173,7 @@ export class LogWriter {
    * written when everything before it is. Records larger than `recordBytesMax` are a mistake.
    */
   append(number: BatchNumber, records: readonly LogRecord[]): void {
-    assert(number > this.#appended, `batch ${number} after batch ${this.#appended}`);
+    assert(number > this.#appended, "a batch behind a later one", number);
     this.#appended = number;
     if (records.length === 0) {
       this.#appendPromise(number);
@@ -184,7 +185,7 @@ export class LogWriter {
     let body = 0;
     for (const [i, record] of records.entries()) {
       const bytes = recordBytes(record);
-      assert(bytes <= bodyMax, `a record of ${bytes} bytes does not fit a segment`);
+      assert(bytes <= bodyMax, "a record that fits no segment", bytes);
       if (body + bytes > bodyMax) {
         this.#enqueue(0, records.slice(from, i), body, true);
         from = i;

@@ -45,11 +45,16 @@ export class Memtable {
     return value === undefined ? this.#below(key) : (value ?? undefined);
   }
 
-  /** Keeps the array: the caller does not change it any more. */
-  put(key: ByteString, value: Uint8Array): void {
-    this.#forgetBytes(key);
+  /** True if the key had no value. Keeps the array: the caller does not change it any more. */
+  put(key: ByteString, value: Uint8Array): boolean {
+    const old = this.#active.get(key);
     this.#active.set(key, value);
+    if (old !== undefined) {
+      this.#bytes += value.length - (old?.length ?? 0);
+      return old === null;
+    }
     this.#bytes += ROW_BYTES + key.length + value.length;
+    return this.#below(key) === undefined;
   }
 
   /** True if the key had a value. */

@@ -78,7 +78,7 @@ export class Node implements Protocol<NodeVocabulary> {
     now: Instant,
   ): void {
     const id = groupId(keyspace.number, 0);
-    assert(!this.#byId.has(id), `two keyspaces of number ${keyspace.number}`);
+    assert(!this.#byId.has(id), "two keyspaces of one number", keyspace.number);
     const { node, timing, raftLimits: limits, trace, traced } = this.#options;
     const mutant = this.#options.mutant ?? null;
     const prng = entropy.split(keyspace.number + 1);

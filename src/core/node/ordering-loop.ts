@@ -149,7 +149,7 @@ export class OrderingLoop {
     const { log, store } = this.#parts;
     for (const completion of completions) {
       const known = log.onDisk(completion) || store.onDisk(completion);
-      assert(known, `nobody submitted disk operation ${completion.op}`);
+      assert(known, "nobody submitted this disk operation", completion.op);
     }
     this.#releaseWritten();
   }

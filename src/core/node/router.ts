@@ -1,4 +1,5 @@
 import { defined } from "../base/assert.ts";
+import { NumberMap } from "../base/number-map.ts";
 import type { Prng } from "../base/prng.ts";
 import { CommandEncoder } from "../commands/command-machine.ts";
 import { ScanCursors } from "../commands/scan-cursors.ts";
@@ -39,7 +40,7 @@ export class Router {
   readonly #options: NodeOptions;
   readonly #groups = new Map<GroupId, Group>();
   readonly #connections = new Map<ConnectionId, Connection>();
-  readonly #calls = new Map<RequestId, OpenCall>();
+  readonly #calls = new NumberMap<OpenCall>();
   readonly #cursors = new ScanCursors();
   readonly #encoder = new CommandEncoder();
   readonly #prng: Prng;

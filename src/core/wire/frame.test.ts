@@ -5,12 +5,13 @@ import { crc32 } from "../base/hash.ts";
 import {
   encodeHandshake,
   FRAME_BYTES_MAX,
+  FRAME_HEADER_BYTES,
   FrameReader,
-  frameHeader,
   HANDSHAKE_BYTES_MAX,
   type Handshake,
   handshakeRefusal,
   PEER_PROTOCOL_VERSION,
+  sealFrame,
 } from "./frame.ts";
 
 const hello: Handshake = {
@@ -23,7 +24,9 @@ const hello: Handshake = {
 };
 
 function framed(payload: Uint8Array): Uint8Array {
-  return concatBytes([frameHeader(payload, crc32), payload]);
+  const frame = concatBytes([new Uint8Array(FRAME_HEADER_BYTES), payload]);
+  sealFrame(frame, crc32);
+  return frame;
 }
 
 function stream(payloads: readonly Uint8Array[]): Uint8Array {
@@ -90,7 +93,7 @@ describe("frames", () => {
     const reader = new FrameReader(crc32);
     reader.push(encodeHandshake(hello, crc32));
     reader.handshake();
-    const header = frameHeader(new Uint8Array(0), crc32);
+    const header = framed(new Uint8Array(0));
     new DataView(header.buffer).setUint32(0, FRAME_BYTES_MAX + 1, true);
     reader.push(header);
     expect(() => reader.next()).toThrow(`at most ${FRAME_BYTES_MAX}`);

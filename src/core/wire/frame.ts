@@ -42,13 +42,12 @@ export interface Handshake {
   readonly refusal: string | null;
 }
 
-/** The eight bytes that go before a payload. */
-export function frameHeader(payload: Uint8Array, checksum: Checksum): Uint8Array {
-  assert(payload.length <= FRAME_BYTES_MAX, "a frame larger than its limit");
-  const header = new Uint8Array(FRAME_HEADER_BYTES);
-  putU32(header, 0, payload.length);
-  putU32(header, 4, checksum(payload));
-  return header;
+/** Fills in the header of a frame whose first `FRAME_HEADER_BYTES` were left free for it. */
+export function sealFrame(frame: Uint8Array, checksum: Checksum): void {
+  const bytes = frame.length - FRAME_HEADER_BYTES;
+  assert(bytes >= 0 && bytes <= FRAME_BYTES_MAX, "a frame outside its limits");
+  putU32(frame, 0, bytes);
+  putU32(frame, 4, checksum(frame.subarray(FRAME_HEADER_BYTES)));
 }
 
 /** A handshake with its preamble and frame, ready to be sent. */
@@ -65,9 +64,11 @@ export function encodeHandshake(handshake: Handshake, checksum: Checksum): Uint8
   const writer = new ByteWriter();
   writer.u32(MAGIC);
   writer.u16(handshake.version);
-  writer.raw(frameHeader(payload, checksum));
+  writer.skip(FRAME_HEADER_BYTES);
   writer.raw(payload);
-  return writer.take();
+  const preambled = writer.take();
+  sealFrame(preambled.subarray(PREAMBLE_BYTES), checksum);
+  return preambled;
 }
 
 /**

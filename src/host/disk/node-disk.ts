@@ -44,6 +44,11 @@ interface Task {
   readonly run: (done: Done) => void;
 }
 
+interface Finished {
+  readonly completion: DiskCompletion;
+  readonly names: readonly string[];
+}
+
 /** A data directory by `node:fs`. Operations on one name are carried out in the order submitted. */
 export class NodeDisk implements Disk {
   readonly #directory: string;
@@ -55,7 +60,8 @@ export class NodeDisk implements Disk {
   readonly #queues = new Map<string, Task[]>();
   /** Files that the thread wrote all of since they were last synced: nothing is left to sync. */
   readonly #isDurable = new Set<string>();
-  #finished: DiskCompletion[] = [];
+  #finished: Finished[] = [];
+  #isDelivering = false;
   #running = 0;
   readonly #runnable: Task[] = [];
   #isPumping = false;
@@ -211,7 +217,7 @@ export class NodeDisk implements Disk {
   #submit(op: DiskOp, names: readonly string[], doing: string, run: (done: Done) => void): void {
     this.#running += 1;
     if (this.#isClosed) {
-      this.#complete(op, new DiskError("DISK_FAILED", `${doing}: the disk is closed`));
+      this.#complete(op, [], new DiskError("DISK_FAILED", `${doing}: the disk is closed`));
       return;
     }
     const task: Task = { op, names, doing, run };
@@ -244,7 +250,8 @@ export class NodeDisk implements Disk {
   }
 
   #finish(task: Task, error: unknown): void {
-    this.#complete(task.op, error === null ? null : diskError(error, task.doing));
+    const failure = error === null ? null : diskError(error, task.doing);
+    this.#complete(task.op, task.names, failure);
     for (const name of task.names) {
       const queue = this.#queues.get(name);
       queue?.shift();
@@ -255,16 +262,27 @@ export class NodeDisk implements Disk {
     this.#pump();
   }
 
-  #complete(op: DiskOp, error: DiskError | null): void {
-    this.#finished.push({ op, error });
-    if (this.#finished.length === 1) queueMicrotask(() => this.#deliver());
+  #complete(op: DiskOp, names: readonly string[], error: DiskError | null): void {
+    this.#finished.push({ completion: { op, error }, names });
+    if (this.#isDelivering) return;
+    this.#isDelivering = true;
+    queueMicrotask(() => this.#deliver());
   }
 
+  /**
+   * A success is told together with that of the operation that follows on the same file: that a
+   * write went well is no news before its sync has, and not worth a turn of the loop.
+   */
   #deliver(): void {
+    this.#isDelivering = false;
+    const isFollowed = (name: string) => this.#queues.has(name);
+    const isNews = ({ completion: { error }, names }: Finished) =>
+      error !== null || !names.some(isFollowed);
+    if (!this.#finished.some(isNews)) return;
     const finished = this.#finished;
     this.#finished = [];
     this.#running -= finished.length;
-    for (const completion of finished) this.#onCompletion(completion);
+    for (const { completion } of finished) this.#onCompletion(completion);
     if (this.#running > 0) return;
     for (const resolve of this.#onIdle.splice(0)) resolve();
   }

@@ -126,7 +126,7 @@ test("a promise to a leader whose term has passed in the same turn is not sent",
 test("two leaders of one term are a broken invariant", () => {
   const raft = makeRaft({ term: 3 });
   raft.role = "leader";
-  expect(() => onAppendEntries(raft, "n2", APPEND, 10, out)).toThrow("two leaders in term 3");
+  expect(() => onAppendEntries(raft, "n2", APPEND, 10, out)).toThrow("two leaders in one term: 3");
 });
 
 test("a prefix that was compacted is committed and so agrees", () => {

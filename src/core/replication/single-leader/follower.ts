@@ -12,7 +12,7 @@ type AppendEntries = Extract<SingleLeaderMessage, { kind: "appendEntries" }>;
  */
 export function hearLeader(raft: Raft, from: NodeId, term: number, now: Instant): boolean {
   if (term < raft.term) return false;
-  assert(term > raft.term || !raft.isLeader, `two leaders in term ${term}`);
+  assert(term > raft.term || !raft.isLeader, "two leaders in one term", term);
   if (term > raft.term || raft.role !== "follower" || raft.leader !== from) {
     raft.becomeFollower(term, from, now);
     raft.trace("follow", `leader=${from} term=${term}`);

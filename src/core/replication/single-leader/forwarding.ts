@@ -1,4 +1,5 @@
 import { assert, defined } from "../../base/assert.ts";
+import { NumberMap } from "../../base/number-map.ts";
 import { Slab } from "../../base/slab.ts";
 import { type GroupCall, type GroupReply, NO_META } from "../../contract/group.ts";
 import type {
@@ -108,8 +109,8 @@ export class Forwarding {
   /** Position in `#calls` of the first one not yet handed to the leader of this stream. */
   #unsent = 0;
   #bytes = 0;
-  readonly #bySequence = new Map<number, Call>();
-  readonly #byTicket = new Map<RequestId, Call>();
+  readonly #bySequence = new NumberMap<Call>();
+  readonly #byTicket = new NumberMap<Call>();
   readonly #lanes = new Map<ConnectionId, Lane>();
   #enqueued = 0;
   /** The highest index that an answer named. */

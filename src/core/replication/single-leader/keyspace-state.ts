@@ -1,7 +1,12 @@
+import { assert } from "../../base/assert.ts";
 import type { ByteString } from "../../base/bytes.ts";
+import { Slab } from "../../base/slab.ts";
 import type { StateWriter } from "../../contract/state-machine.ts";
 import type { Row } from "../../contract/state-store.ts";
 import type { Memtable } from "../../log/memtable.ts";
+
+/** A change that is not yet in the memtable: the key as stored, and null for a deletion. */
+type Change = readonly [stored: ByteString, value: Uint8Array | null];
 
 /**
  * A keyspace's values in the memtable, under one prefix, behind an overlay: what one command
@@ -11,21 +16,29 @@ export class KeyspaceState implements StateWriter {
   readonly #memtable: Memtable;
   readonly #prefix: ByteString;
   readonly #end: ByteString;
-  #size: number;
-  #sizeBefore: number;
-  /** Key as stored, with the prefix → value, or null for a deletion. Empty between commands. */
-  readonly #overlay = new Map<ByteString, Uint8Array | null>();
+  readonly #slab = new Slab();
+  /** Keys in the memtable: without what the overlay adds and removes. */
+  #committedSize: number;
+  /** The first key of the overlay, which is empty between commands; most change no second one. */
+  #firstKey: ByteString | null = null;
+  #firstValue: Uint8Array | null = null;
+  /** The other keys of the overlay; made anew for each command that needs it. */
+  #others: Map<ByteString, Uint8Array | null> | null = null;
 
   constructor(memtable: Memtable, prefix: ByteString, end: ByteString, size: number) {
     this.#memtable = memtable;
     this.#prefix = prefix;
     this.#end = end;
-    this.#size = size;
-    this.#sizeBefore = size;
+    this.#committedSize = size;
   }
 
   get size(): number {
-    return this.#size;
+    let size = this.#committedSize;
+    for (const [stored, value] of this.#changes()) {
+      const had = this.#memtable.get(stored) !== undefined;
+      if (had !== (value !== null)) size += had ? -1 : 1;
+    }
+    return size;
   }
 
   get(key: ByteString): Uint8Array | undefined {
@@ -33,41 +46,66 @@ export class KeyspaceState implements StateWriter {
   }
 
   #get(stored: ByteString): Uint8Array | undefined {
-    if (this.#overlay.size > 0) {
-      const own = this.#overlay.get(stored);
-      if (own !== undefined) return own ?? undefined;
-    }
-    return this.#memtable.get(stored);
+    const own = this.#own(stored);
+    return own === undefined ? this.#memtable.get(stored) : (own ?? undefined);
+  }
+
+  /** What the overlay says of the key; undefined for nothing. */
+  #own(stored: ByteString): Uint8Array | null | undefined {
+    if (this.#firstKey === null) return undefined;
+    return this.#firstKey === stored ? this.#firstValue : this.#others?.get(stored);
   }
 
   *rows(from: ByteString, to: ByteString | null): Generator<Row> {
     const start = this.#prefix + from;
     const end = to === null ? this.#end : this.#prefix + to;
-    const own = [...this.#overlay.keys()].filter((key) => key >= start && key < end);
-    own.sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+    const own = this.#changes().filter(([stored]) => stored >= start && stored < end);
+    own.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
     let next = 0;
     for (const [stored, value] of this.#memtable.rows(start, end)) {
-      for (; next < own.length && own[next]! < stored; next += 1) yield* this.#own(own[next]!);
-      if (own[next] === stored) {
-        yield* this.#own(stored);
+      for (; next < own.length && own[next]![0] < stored; next += 1) {
+        yield* this.#userRow(own[next]!);
+      }
+      if (next < own.length && own[next]![0] === stored) {
+        yield* this.#userRow(own[next]!);
         next += 1;
       } else yield [stored.slice(this.#prefix.length), value];
     }
-    for (; next < own.length; next += 1) yield* this.#own(own[next]!);
+    for (; next < own.length; next += 1) yield* this.#userRow(own[next]!);
+  }
+
+  *#userRow([stored, value]: Change): Generator<Row> {
+    if (value !== null) yield [stored.slice(this.#prefix.length), value];
+  }
+
+  #changes(): Change[] {
+    if (this.#firstKey === null) return [];
+    return [[this.#firstKey, this.#firstValue], ...(this.#others ?? [])];
+  }
+
+  row(bytes: number): Uint8Array {
+    return this.#slab.take(bytes);
   }
 
   set(key: ByteString, value: Uint8Array): void {
-    const stored = this.#prefix + key;
-    if (this.#get(stored) === undefined) this.#size += 1;
-    this.#overlay.set(stored, value);
+    this.#change(this.#prefix + key, value);
   }
 
   delete(key: ByteString): boolean {
     const stored = this.#prefix + key;
     if (this.#get(stored) === undefined) return false;
-    this.#size -= 1;
-    this.#overlay.set(stored, null);
+    this.#change(stored, null);
     return true;
+  }
+
+  #change(stored: ByteString, value: Uint8Array | null): void {
+    if (this.#firstKey === null || this.#firstKey === stored) {
+      this.#firstKey = stored;
+      this.#firstValue = value;
+      return;
+    }
+    this.#others ??= new Map();
+    this.#others.set(stored, value);
   }
 
   clear(): void {
@@ -77,22 +115,25 @@ export class KeyspaceState implements StateWriter {
   }
 
   commit(): void {
-    if (this.#overlay.size === 0) return;
-    for (const [stored, value] of this.#overlay) {
-      if (value === null) this.#memtable.delete(stored);
-      else this.#memtable.put(stored, value);
+    if (this.#firstKey === null) return;
+    this.#put(this.#firstKey, this.#firstValue);
+    if (this.#others !== null) {
+      for (const [stored, value] of this.#others) this.#put(stored, value);
     }
-    this.#overlay.clear();
-    this.#sizeBefore = this.#size;
+    this.discard();
+    assert(this.#committedSize >= 0, "fewer keys than none");
   }
 
+  #put(stored: ByteString, value: Uint8Array | null): void {
+    if (value !== null) {
+      if (this.#memtable.put(stored, value)) this.#committedSize += 1;
+    } else if (this.#memtable.delete(stored)) this.#committedSize -= 1;
+  }
+
+  /** Empties the overlay: what the command changed has not happened. */
   discard(): void {
-    this.#overlay.clear();
-    this.#size = this.#sizeBefore;
-  }
-
-  *#own(stored: ByteString): Generator<Row> {
-    const value = this.#overlay.get(stored);
-    if (value !== null && value !== undefined) yield [stored.slice(this.#prefix.length), value];
+    this.#firstKey = null;
+    this.#firstValue = null;
+    this.#others = null;
   }
 }

@@ -165,7 +165,11 @@ function sendAppend(
   out: Out,
 ): void {
   const prevLogIndex = progress.nextIndex - 1;
-  const prevLogTerm = defined(raft.log.termAt(prevLogIndex), `no term of ${prevLogIndex}`);
+  const prevLogTerm = defined(
+    raft.log.termAt(prevLogIndex),
+    "an index of unknown term",
+    prevLogIndex,
+  );
   out.send(progress.node, {
     kind: "appendEntries",
     term: raft.term,

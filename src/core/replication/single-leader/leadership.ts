@@ -32,7 +32,7 @@ export class Leadership {
 
   progress(node: NodeId): Progress {
     const found = this.followers.find((progress) => progress.node === node);
-    return defined(found, `no progress of ${node}`);
+    return defined(found, "no progress of this node", node);
   }
 
   /** Begins a round that every follower is asked to confirm by the next message to it. */

@@ -1,5 +1,6 @@
 import { assert, defined } from "../../base/assert.ts";
 import { encodeUtf8 } from "../../base/bytes.ts";
+import { NumberMap } from "../../base/number-map.ts";
 import type { Instant, LogIndex, NodeId, Term } from "../../contract/ids.ts";
 import { error, integer, OK, type Reply } from "../../contract/reply.ts";
 import type { AppliedAnswer } from "../../sessions/session-table.ts";
@@ -79,7 +80,7 @@ interface SessionDesk {
    * Where the sequences lie that an earlier leader put into our log and that are not applied yet.
    */
   readonly inherited: Map<number, LogIndex>;
-  readonly writes: Map<number, PendingWrite>;
+  readonly writes: NumberMap<PendingWrite>;
   /** Reads by the sequence right after which they are evaluated. */
   readonly readsAfter: Map<number, { readonly to: NodeId; readonly item: ReadItem }[]>;
 }
@@ -284,7 +285,7 @@ export class Proposals implements Omit<AppliedListener, "onApplying"> {
 
   /** Where a sequence lies that is in our log but not applied yet. */
   #indexOf(desk: SessionDesk, sequence: number): LogIndex {
-    return defined(placeOf(desk, sequence), `sequence ${sequence} was proposed but is nowhere`);
+    return defined(placeOf(desk, sequence), "a sequence was proposed but is nowhere", sequence);
   }
 
   #propose(entry: EntryBytes, session: number, sequence: number, floor: number): LogIndex {
@@ -572,7 +573,7 @@ export class Proposals implements Omit<AppliedListener, "onApplying"> {
   #desk(session: number): SessionDesk {
     let desk = this.#desks.get(session);
     if (desk === undefined) {
-      desk = { proposed: 0, inherited: new Map(), writes: new Map(), readsAfter: new Map() };
+      desk = { proposed: 0, inherited: new Map(), writes: new NumberMap(), readsAfter: new Map() };
       this.#desks.set(session, desk);
     }
     return desk;

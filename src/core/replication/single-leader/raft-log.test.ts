@@ -17,8 +17,8 @@ test("an empty log has index and term 0", () => {
 
 test("entries come without gaps and with terms that never decrease", () => {
   const log = logOf([1, 2]);
-  expect(() => log.append(entry(4, 2))).toThrow("entry 4 after 2");
-  expect(() => log.append(entry(2, 2))).toThrow("entry 2 after 2");
+  expect(() => log.append(entry(4, 2))).toThrow("out of its place: 4");
+  expect(() => log.append(entry(2, 2))).toThrow("out of its place: 2");
   expect(() => log.append(entry(3, 1))).toThrow("never decrease");
 });
 

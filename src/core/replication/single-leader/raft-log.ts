@@ -100,7 +100,11 @@ export class RaftLog {
   }
 
   entry(index: LogIndex): EntryBytes {
-    return defined(this.#entries[index - this.#compactedIndex - 1], `no entry ${index} in memory`);
+    return defined(
+      this.#entries[index - this.#compactedIndex - 1],
+      "no such entry in memory",
+      index,
+    );
   }
 
   /** Entries from `from` on, at least one, until `bytesMax` is passed. */
@@ -120,7 +124,7 @@ export class RaftLog {
   append(entry: EntryBytes): void {
     const index = entryIndex(entry);
     const term = entryTerm(entry);
-    assert(index === this.lastIndex + 1, `entry ${index} after ${this.lastIndex}`);
+    assert(index === this.lastIndex + 1, "an entry out of its place", index);
     assert(term >= this.lastTerm, "terms in a log never decrease");
     this.#noteTerm(term, index);
     this.#entries.push(entry);
@@ -143,6 +147,11 @@ export class RaftLog {
   /** The entries up to lastIndex were handed to the disk in this batch. */
   handedToDisk(batch: BatchNumber, at: Instant): void {
     this.#unsynced.push({ batch, lastIndex: this.lastIndex, at });
+  }
+
+  /** Whether entries went to the disk in this batch, and are not known to be there yet. */
+  isBeingWritten(batch: BatchNumber): boolean {
+    return this.#unsynced[this.#unsynced.length - 1]?.batch === batch;
   }
 
   /** This batch and all before it are on disk. */

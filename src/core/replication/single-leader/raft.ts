@@ -219,7 +219,7 @@ export class Raft {
   }
 
   truncate(from: LogIndex, now: Instant, out: Out): void {
-    assert(from > this.commitIndex, `truncation of committed entry ${from}`);
+    assert(from > this.commitIndex, "truncation of a committed entry", from);
     this.#writeOwn(now, out);
     this.trace("truncate", `from=${from}`);
     this.log.truncate(from);

@@ -63,6 +63,8 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
   #served: Leadership | null = null;
   #lastStepAt: Instant;
   #backlog = false;
+  /** The last turn left its committed entries to this one. */
+  #appliesLate = false;
 
   constructor(options: RaftOptions, parts: ReplicaParts, now: Instant) {
     this.#raft = new Raft(options, now);
@@ -230,7 +232,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
     this.#drive(now, out);
     this.#followLeadership();
     advanceCommit(this.#raft);
-    this.#apply(out);
+    if (this.#mayApply(out)) this.#apply(out);
     this.#forwarding.expire(now, out);
     this.#forward(now, out);
     this.#forwarding.endUnrepeatable(out);
@@ -271,6 +273,17 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
     const oldest = this.#raft.log.oldestUnsyncedAt;
     if (oldest === null || now - oldest < this.#raft.options.timing.electionTimeoutMs) return;
     startTransfer(this.#raft, now);
+  }
+
+  /**
+   * The leader waits for a follower's disk: what a turn has to write goes there first, and what is
+   * committed is applied in the next turn, while the disk works, or at the latest when it is done.
+   * Not twice in a row: a stream of entries must not keep the state behind.
+   */
+  #mayApply(out: Out): boolean {
+    const isWriting = !this.#raft.isLeader && this.#raft.log.isBeingWritten(out.batch);
+    this.#appliesLate = isWriting && !this.#appliesLate;
+    return !this.#appliesLate;
   }
 
   #apply(out: Out): void {

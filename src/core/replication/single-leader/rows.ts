@@ -99,7 +99,7 @@ export function encodeMeta(meta: GroupMeta): Uint8Array {
 export function decodeMeta(bytes: Uint8Array): GroupMeta {
   const reader = new ByteReader(bytes);
   const version = reader.u8();
-  assert(version === META_VERSION, `a group's meta row of version ${version}`);
+  assert(version === META_VERSION, "a group's meta row of another version", version);
   const term = reader.u48();
   const voted = reader.u8() === 1;
   const vote = reader.text();
