@@ -52,7 +52,7 @@ class Chaos {
       nodes: this.#prng.pick([3, 3, 5]),
       limits: {
         ...(small ? { retainedBytes: 0, snapshotChunkBytes: 100, appendBytesMax: 100 } : {}),
-        ...(this.#prng.chance(1, 2) ? { appendsInFlight: 1 } : {}),
+        ...(this.#prng.chance(1, 2) ? { groupWaitMsMax: 2 } : {}),
         applyEntriesMax: this.#prng.pick([1, 3, 8192]),
       },
       mutant,

@@ -24,7 +24,7 @@ export const GROUP = groupId(0, 0);
 export const TIMING = { heartbeatMs: 100, electionTimeoutMs: 1000 };
 
 /** Entries go at once: a story is easier to tell if they are not gathered into larger frames. */
-export const PIPELINED = { appendsInFlight: 1000 };
+export const PIPELINED = { groupWaitMsMax: 0 };
 
 export interface NodePorts {
   send(from: NodeId, to: NodeId, message: V["message"]): void;

@@ -25,6 +25,7 @@ const CALM_OPTIONS: SwarmOptions = {
   retainedBytes: 1 << 20,
   snapshotChunkBytes: 1 << 16,
   applyEntriesMax: 8192,
+  groupWaitMsMax: 0,
   faults: {
     crashMs: 0,
     partitionMs: 0,

@@ -370,6 +370,7 @@ export class SimNode {
         retainedBytes: options.retainedBytes,
         snapshotChunkBytes: options.snapshotChunkBytes,
         applyEntriesMax: options.applyEntriesMax,
+        groupWaitMsMax: options.groupWaitMsMax,
       },
       log: { segmentBytes: options.segmentBytes, markMs: 50 },
       checkpoints: {

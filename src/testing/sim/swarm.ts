@@ -73,6 +73,7 @@ export interface SwarmOptions {
   readonly retainedBytes: number;
   readonly snapshotChunkBytes: number;
   readonly applyEntriesMax: number;
+  readonly groupWaitMsMax: number;
   readonly faults: FaultOptions;
   readonly workload: WorkloadOptions;
   /** How long faults go on. */
@@ -109,6 +110,7 @@ export function drawSwarm(prng: Prng, profile: SwarmProfile = {}): SwarmOptions 
     faults: drawFaults(prng, electionTimeoutMs),
     workload: drawWorkload(prng, electionTimeoutMs),
     safetyMs: 15_000,
+    groupWaitMsMax: prng.pick([0, 0, 2, 20]),
   };
   const options = { ...drawn, ...profile.options };
   return {

@@ -196,8 +196,9 @@ export class Applier {
     this.#writeSessions(prefix);
     for (const key of this.#entryRows) this.#memtable.delete(key);
     this.#entryRows = [];
-    // Entries that are not applied yet may lie in log segments that this checkpoint frees.
-    for (let index = this.#appliedIndex + 1; index <= log.lastIndex; index += 1) {
+    // Entries that are not applied yet may lie in log segments that this checkpoint frees. Those
+    // that wait for their group come behind it: they would be replayed on top of themselves.
+    for (let index = this.#appliedIndex + 1; index <= this.#raft.writtenIndex; index += 1) {
       const key = prefix + ENTRIES + bigEndian(index);
       this.#memtable.put(key, log.entry(index));
       this.#entryRows.push(key);

@@ -10,6 +10,7 @@ import {
   leaderDeadline,
   onAppendReply,
   ownTermCommitted,
+  releaseGroup,
   replicate,
   startTransfer,
 } from "./leader.ts";
@@ -66,25 +67,30 @@ function matched(raft: Raft, node: string, matchIndex: number, round = 0): void 
 describe("replication", () => {
   test("a new leader probes behind its own first entry", () => {
     const raft = leading({ term: 2, log: [1, 2] });
+    releaseGroup(raft, 0);
     replicate(raft, 0, out);
     expect(sent()).toEqual([
       ["n2", "2.2", 1, 0, 1],
       ["n3", "2.2", 1, 0, 1],
     ]);
     raft.appendOwn(entry(4, 3));
+    releaseGroup(raft, 1);
     replicate(raft, 1, out);
     expect(sent()).toEqual([]);
   });
 
   test("once the logs agree, entries are pipelined without waiting", () => {
     const raft = leading();
+    releaseGroup(raft, 0);
     replicate(raft, 0, out);
     matched(raft, "n2", 1);
     sent();
     raft.appendOwn(entry(2, 1));
+    releaseGroup(raft, 1);
     replicate(raft, 1, out);
     raft.appendOwn(entry(3, 1));
     raft.appendOwn(entry(4, 1));
+    releaseGroup(raft, 2);
     replicate(raft, 2, out);
     expect(sent()).toEqual([
       ["n2", "1.1", 1, 0, 1],
@@ -99,18 +105,22 @@ describe("replication", () => {
     raft.appendOwn(entry(2, 1));
     raft.leadership!.nextHeartbeatAt = 50;
     raft.leadership!.progress("n2").toldRound = 0;
+    releaseGroup(raft, 10);
     replicate(raft, 10, out);
     expect(sentTo("n2")).toEqual([]);
+    releaseGroup(raft, 50);
     replicate(raft, 50, out);
     expect(sentTo("n2")).toEqual([["n2", "1.1", 0, 0, 1]]);
   });
 
   test("a refusal leads to the hint, and never below what is matched", () => {
     const raft = leading({ term: 5, log: [1, 1, 3, 3, 5] });
+    releaseGroup(raft, 0);
     replicate(raft, 0, out);
     sent();
     const refusal = { ...OK, term: 6, success: false, refusedIndex: 5 };
     onAppendReply(raft, "n2", { ...refusal, hintIndex: 4, hintTerm: 2 }, 0);
+    releaseGroup(raft, 1);
     replicate(raft, 1, out);
     expect(sent()).toEqual([["n2", "2.1", 4, 0, 1]]);
     matched(raft, "n2", 6);
@@ -147,15 +157,18 @@ describe("replication", () => {
 
   test("a commit that nothing carries is told after a moment", () => {
     const raft = leading();
+    releaseGroup(raft, 0);
     replicate(raft, 0, out);
     matched(raft, "n2", 1);
     matched(raft, "n3", 1);
     sent();
     raft.log.written(1);
     advanceCommit(raft);
+    releaseGroup(raft, 1);
     replicate(raft, 1, out);
     expect(sent()).toEqual([]);
     expect(leaderDeadline(raft)).toBe(4);
+    releaseGroup(raft, 4);
     replicate(raft, 4, out);
     expect(sent()).toEqual([
       ["n2", "1.1", 0, 1, 1],

@@ -21,7 +21,13 @@ export function becomeLeader(raft: Raft, now: Instant, out: Out): void {
   assert(out.batch > 0, "an outbox in use");
   raft.role = "leader";
   raft.leader = raft.options.node;
-  raft.leadership = new Leadership(raft.term, raft.log.lastIndex + 1, raft.peers, now);
+  raft.leadership = new Leadership(
+    raft.term,
+    raft.log.lastIndex + 1,
+    raft.commitIndex,
+    raft.peers,
+    now,
+  );
   raft.trace("become-leader", `term=${raft.term} last=${raft.log.lastIndex}`);
   const noop = makeEntry("noop");
   const index = raft.log.lastIndex + 1;
@@ -95,6 +101,12 @@ export function checkQuorum(raft: Raft, now: Instant): void {
   raft.becomeFollower(raft.term, null, now);
 }
 
+/** Decides, before anything leaves, whether this turn's new entries do (group commit). */
+export function releaseGroup(raft: Raft, now: Instant): void {
+  const { leadership, log, commitIndex, options } = raft;
+  leadership?.groups.release(log.lastIndex, commitIndex, options.limits, now);
+}
+
 /** Decides what each follower is sent this turn: at most one frame of entries, or a heartbeat. */
 export function replicate(raft: Raft, now: Instant, out: Out): void {
   const leadership = raft.leadership;
@@ -121,14 +133,15 @@ function appendTo(
     return;
   }
   const { appendBytesMax, inFlightBytesMax } = raft.options.limits;
+  const { releasedIndex } = leadership.groups;
   let sent = false;
   while (
-    progress.nextIndex <= log.lastIndex &&
+    progress.nextIndex <= releasedIndex &&
     progress.inFlightBytes < inFlightBytesMax &&
-    !progress.probing &&
-    !gathers(raft, progress)
+    !progress.probing
   ) {
-    sendAppend(raft, leadership, progress, log.slice(progress.nextIndex, appendBytesMax), now, out);
+    const entries = log.slice(progress.nextIndex, releasedIndex, appendBytesMax);
+    sendAppend(raft, leadership, progress, entries, now, out);
     sent = true;
     if (progress.state === "probe") progress.probing = true;
   }
@@ -137,17 +150,6 @@ function appendTo(
     // A heartbeat's refusal or answer says where the follower stands: probing may go on.
     progress.probing = false;
   }
-}
-
-/**
- * Few entries wait for the answer to what is in flight, and then go as one: a frame, a sync and an
- * acknowledgement for every handful of entries is what most of the processors' time would go into.
- * Many go at once, so that a long way between the nodes is filled.
- */
-function gathers(raft: Raft, progress: Progress): boolean {
-  const { appendsInFlight, gatheredEntriesMax } = raft.options.limits;
-  if (progress.inFlight.length < appendsInFlight) return false;
-  return raft.log.lastIndex - progress.nextIndex + 1 < gatheredEntriesMax;
 }
 
 function mustTell(raft: Raft, leadership: Leadership, progress: Progress, now: Instant): boolean {
@@ -191,10 +193,14 @@ function sendAppend(
   progress.sent(prevLogIndex + entries.length, bytes);
 }
 
-/** When a leader wants to be woken: for a heartbeat, or to tell a commit that nothing carried. */
+/**
+ * When a leader wants to be woken: for a heartbeat, to tell a commit that nothing carried, or to
+ * let a group go that waited for more.
+ */
 export function leaderDeadline(raft: Raft): Instant {
   const leadership = defined(raft.leadership, "only a leader has its deadlines");
-  let deadline = leadership.nextHeartbeatAt;
+  const group = leadership.groups.deadline(raft.options.limits);
+  let deadline = Math.min(leadership.nextHeartbeatAt, group ?? Number.POSITIVE_INFINITY);
   for (const progress of leadership.followers) {
     if (progress.state !== "replicate" || progress.toldCommit >= raft.commitIndex) continue;
     deadline = Math.min(deadline, progress.lastSentAt + TELL_COMMIT_MS);

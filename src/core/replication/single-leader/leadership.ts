@@ -1,5 +1,6 @@
 import { assert, defined } from "../../base/assert.ts";
 import type { Instant, LogIndex, NodeId, Term } from "../../contract/ids.ts";
+import { GroupCommit } from "./group-commit.ts";
 import { Progress } from "./progress.ts";
 import { countAtLeast, majorityOf, majorityValue } from "./quorum.ts";
 
@@ -19,12 +20,21 @@ export class Leadership {
   /** Confirmation rounds begun; a read begun before a confirmed round saw a leader that led. */
   round = 0;
   nextHeartbeatAt: Instant;
+  /** When the entries of this term leave. */
+  readonly groups: GroupCommit;
   /** A transfer under way: nothing new is proposed until it is over (thesis §3.10). */
   transfer: { readonly to: NodeId; readonly until: Instant; sent: boolean } | null = null;
   #freshness: FreshnessRound | null = null;
 
-  constructor(term: Term, firstIndex: LogIndex, peers: readonly NodeId[], now: Instant) {
+  constructor(
+    term: Term,
+    firstIndex: LogIndex,
+    commitIndex: LogIndex,
+    peers: readonly NodeId[],
+    now: Instant,
+  ) {
     this.term = term;
+    this.groups = new GroupCommit(commitIndex);
     this.firstIndex = firstIndex;
     this.followers = peers.map((peer) => new Progress(peer, firstIndex, now));
     this.nextHeartbeatAt = now;

@@ -8,7 +8,7 @@ import { Memtable } from "../../log/memtable.ts";
 import { Applier } from "./applier.ts";
 import { startElection } from "./election.ts";
 import { entryFloor, entrySequence, entrySession, entryTime, makeEntry } from "./entry.ts";
-import { advanceCommit, becomeLeader } from "./leader.ts";
+import { advanceCommit, becomeLeader, releaseGroup } from "./leader.ts";
 import type { ForwardItem, SingleLeaderMessage } from "./messages.ts";
 import { Proposals } from "./proposals.ts";
 import type { Raft } from "./raft.ts";
@@ -35,6 +35,7 @@ class Desk {
 
   /** Commits everything in the log by these followers, and applies it. */
   commit(...followers: string[]): void {
+    releaseGroup(this.raft, 0);
     this.raft.writeTurn(0, this.#out);
     const { batch } = this.#out.take();
     if (batch !== null) this.raft.log.written(batch.number);

@@ -105,10 +105,11 @@ test("a reset begins behind a snapshot", () => {
 test("a slice has at least one entry and ends at the limit", () => {
   const log = logOf([1, 1, 1]);
   const size = entry(1, 1).length;
-  expect(log.slice(1, 0)).toHaveLength(1);
-  expect(log.slice(1, 2 * size)).toHaveLength(2);
-  expect(log.slice(2, 100 * size)).toHaveLength(2);
-  expect(() => log.slice(4, 1)).toThrow("outside");
+  expect(log.slice(1, 3, 0)).toHaveLength(1);
+  expect(log.slice(1, 3, 2 * size)).toHaveLength(2);
+  expect(log.slice(2, 3, 100 * size)).toHaveLength(2);
+  expect(() => log.slice(4, 3, 1)).toThrow("outside");
+  expect(() => log.slice(1, 4, 1)).toThrow("beyond");
 });
 
 test("terms and hints are what a plain list says", () => {

@@ -107,12 +107,13 @@ export class RaftLog {
     );
   }
 
-  /** Entries from `from` on, at least one, until `bytesMax` is passed. */
-  slice(from: LogIndex, bytesMax: number): EntryBytes[] {
-    assert(from > this.#compactedIndex && from <= this.lastIndex, "slice outside the log");
+  /** Entries from `from` to `to`, at least one, until `bytesMax` is passed. */
+  slice(from: LogIndex, to: LogIndex, bytesMax: number): EntryBytes[] {
+    assert(from > this.#compactedIndex && from <= to, "slice outside the log");
+    assert(to <= this.lastIndex, "slice beyond the log");
     const entries: EntryBytes[] = [];
     let bytes = 0;
-    for (let index = from; index <= this.lastIndex; index += 1) {
+    for (let index = from; index <= to; index += 1) {
       const entry = this.entry(index);
       if (entries.length > 0 && bytes + entry.length > bytesMax) break;
       entries.push(entry);

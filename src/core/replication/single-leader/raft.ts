@@ -6,6 +6,7 @@ import type { BatchNumber, GroupId, Instant, LogIndex, NodeId, Term } from "../.
 import type { Emitter } from "../../contract/outbox.ts";
 import type { LogRecord } from "../../contract/record.ts";
 import type { Trace } from "../../contract/trace.ts";
+import type { GroupCommitLimits } from "./group-commit.ts";
 import type { Leadership } from "./leadership.ts";
 import type { EntryBytes, SingleLeaderMessage } from "./messages.ts";
 import { RaftLog } from "./raft-log.ts";
@@ -31,13 +32,9 @@ export interface RaftTiming {
 }
 
 /** What a replica may hold and send at most (docs/limits.md). */
-export interface RaftLimits {
+export interface RaftLimits extends GroupCommitLimits {
   /** Entries of one AppendEntries, in bytes; a single larger entry still goes. */
   readonly appendBytesMax: number;
-  /** This many unanswered AppendEntries to a follower hold further entries back … */
-  readonly appendsInFlight: number;
-  /** … until so many have gathered. */
-  readonly gatheredEntriesMax: number;
   /** Entries under way to one follower, in bytes. */
   readonly inFlightBytesMax: number;
   /** Entries kept in memory for slow followers although a checkpoint covers them, in bytes. */
@@ -56,8 +53,8 @@ export interface RaftLimits {
 /** The limits of a node that serves. */
 export const RAFT_LIMITS: RaftLimits = {
   appendBytesMax: 1 << 20,
-  appendsInFlight: 1,
-  gatheredEntriesMax: 512,
+  groupWaitMsMax: 2,
+  groupEntriesMax: 512,
   inFlightBytesMax: 8 << 20,
   retainedBytes: 32 << 20,
   snapshotChunkBytes: 256 << 10,
@@ -226,10 +223,17 @@ export class Raft {
     out.write(encodeRecord(this.options.group, { kind: "truncate", from }));
   }
 
-  /** Hands this turn's own entries, term and vote to the disk. */
+  /** Entries up to here were handed to the disk; a leader's last ones may wait for their group. */
+  get writtenIndex(): LogIndex {
+    return this.log.lastIndex - this.unwritten.length;
+  }
+
+  /** Hands the group that leaves in this turn, term and vote to the disk. */
   writeTurn(now: Instant, out: Out): void {
     const { group, mutant } = this.options;
-    this.#writeOwn(now, out);
+    // Groups are released whole, so either all that is unwritten leaves or nothing.
+    const released = this.leadership?.groups.releasedIndex ?? this.log.lastIndex;
+    if (released > this.writtenIndex || this.hardStateChanged) this.#writeOwn(now, out);
     if (!this.hardStateChanged) return;
     this.hardStateChanged = false;
     if (mutant === "L2") return;

@@ -24,6 +24,7 @@ import {
   driveTransfer,
   leaderDeadline,
   onAppendReply,
+  releaseGroup,
   replicate,
   startTransfer,
 } from "./leader.ts";
@@ -237,6 +238,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
     this.#forward(now, out);
     this.#forwarding.endUnrepeatable(out);
     this.#proposals.beforeReplicate();
+    releaseGroup(this.#raft, now);
     replicate(this.#raft, now, out);
     if (this.#raft.leadership !== null) this.#snapshots.drive(this.#raft.leadership, now, out);
     this.#snapshots.settle(now, out);

@@ -126,7 +126,7 @@ test.each([
 
 test("entries that only this node has as a deposed leader go with the log", () => {
   raft.role = "leader";
-  raft.unwritten = [...raft.log.slice(2, 1)];
+  raft.unwritten = [...raft.log.slice(2, raft.log.lastIndex, 1)];
   raft.role = "follower";
   chunk(0, meta(0), { done: true });
   raft.writeTurn(20, out);
