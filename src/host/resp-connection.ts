@@ -3,6 +3,7 @@ import type { ConnectionId, RequestId } from "../core/contract/ids.ts";
 import type { Reply } from "../core/contract/reply.ts";
 import { RespEncoder } from "../core/wire/resp-encoder.ts";
 import { ProtocolError, RespParser } from "../core/wire/resp-parser.ts";
+import { readingIntoOneBuffer } from "./accepted-socket.ts";
 import type { Metrics } from "./metrics.ts";
 
 /** What one client may make the node hold. */
@@ -60,18 +61,19 @@ export class RespConnection {
   /** Whether it waits for the end of the turn already. */
   isDirty = false;
 
+  /** `accepted` is not used any more by anyone else. */
   constructor(
     id: ConnectionId,
-    socket: Socket,
+    accepted: Socket,
     limits: RespConnectionLimits,
     ports: RespConnectionPorts,
   ) {
     this.id = id;
+    const socket = readingIntoOneBuffer(accepted, (bytes) => this.#onBytes(bytes));
     this.#socket = socket;
     this.#limits = limits;
     this.#ports = ports;
     this.peer = `${socket.remoteAddress ?? "?"}:${socket.remotePort ?? 0}`;
-    socket.on("data", (chunk) => this.#onData(chunk));
     socket.on("end", () => this.#onEnd());
     socket.on("drain", () => this.#onDrain());
     // A reset is how many clients leave; "close" follows and does what there is to do.
@@ -83,10 +85,10 @@ export class RespConnection {
     return this.#requests.length - this.#answered;
   }
 
-  #onData(chunk: Uint8Array): void {
-    this.#ports.metrics.count("resp_bytes_in_total", chunk.length);
+  #onBytes(bytes: Uint8Array): void {
+    this.#ports.metrics.count("resp_bytes_in_total", bytes.length);
     if (this.#ending || this.#protocolError !== null) return;
-    this.#parser.push(chunk);
+    this.#parser.push(bytes);
     this.#readCommands();
   }
 
