@@ -1,6 +1,6 @@
 import { randomBytes, randomInt } from "node:crypto";
 import { crc32 } from "node:zlib";
-import type { Disk } from "../core/contract/disk.ts";
+import type { Disk, DiskCompletion, DiskOp } from "../core/contract/disk.ts";
 import { DiskError } from "../core/contract/disk.ts";
 import type { TraceEvent } from "../core/contract/trace.ts";
 import { BootError, boot, type NodeOptions } from "../core/node/boot.ts";
@@ -26,6 +26,7 @@ import { Metrics } from "./metrics.ts";
 import { PEER_LIMITS, type Peer } from "./peer-link.ts";
 import { PeerTransport } from "./peer-transport.ts";
 import { RESP_SERVER_LIMITS, RespServer } from "./resp-server.ts";
+import { type LmdbStore, openLmdbStore } from "./state/lmdb-store.ts";
 import { VERSION } from "./version.ts";
 
 /** A node that serves, until it is stopped. */
@@ -106,6 +107,7 @@ class NodeServer implements RunningServer {
   readonly #peers: PeerTransport;
   readonly #http: HttpServer;
   #disk: NodeDisk | null = null;
+  #store: LmdbStore | null = null;
   #addresses: NodeAddresses;
   #end: (code: ExitCode) => void = () => {};
   #stopping: Promise<void> | null = null;
@@ -257,7 +259,12 @@ class NodeServer implements RunningServer {
       trace: (event) => this.#trace(event),
       traced: this.#logger.isLevelEnabled("trace"),
     };
-    return boot(options, { disk, checksum: crc32, ports, now: monotonicNow() });
+    const openStore = (nextOp: () => DiskOp) => {
+      const onCompletion = (completion: DiskCompletion) => this.#driver.onDisk(completion);
+      this.#store = openLmdbStore({ directory: config.dir, nextOp, onCompletion });
+      return this.#store;
+    };
+    return boot(options, { disk, checksum: crc32, ports, now: monotonicNow(), openStore });
   }
 
   #trace(event: TraceEvent): void {
@@ -282,6 +289,7 @@ class NodeServer implements RunningServer {
 
   async #release(): Promise<void> {
     await Promise.all([this.#peers.close(), this.#http.close()]);
+    await this.#store?.close();
     await this.#disk?.close();
     await this.#lock.release();
     this.#metrics.close();

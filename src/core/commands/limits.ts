@@ -4,8 +4,8 @@
  * users.
  */
 export const LIMITS = {
-  /** Bytes of a key. */
-  keyBytesMax: 65_536,
+  /** Bytes of a key: with its group and table in front, it has to fit a page of LMDB. */
+  keyBytesMax: 1_900,
   /** Bytes of a value, and of any single argument; what CONFIG GET calls proto-max-bulk-len. */
   valueBytesMax: 8_388_608,
   /** Arguments of a command, its name among them. */

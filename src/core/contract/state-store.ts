@@ -9,11 +9,12 @@ export type Row = readonly [key: ByteString, value: Uint8Array];
  * atomic commit at a time. A commit is a checkpoint: after a crash the store holds the last commit
  * that was finished, whole, together with the log position from which to replay.
  *
- * In this version the driver is `CheckpointFileStore`: rows in memory, each commit a file. LMDB
- * comes behind the same seam.
+ * Two drivers pass the same conformance suite: LMDB on a node's disk, and `CheckpointFileStore`,
+ * rows in memory and each commit a file, over any `Disk`, the simulator's above all.
  */
 export interface StateStore {
   get(key: ByteString): Uint8Array | undefined;
+  has(key: ByteString): boolean;
   /** Rows with from ≤ key < to in order; `to` null means to the end. Valid until the next turn. */
   rows(from: ByteString, to: ByteString | null): Iterable<Row>;
   /** The log position that the last finished commit carries: replay starts there. 0 at first. */

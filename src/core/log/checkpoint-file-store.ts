@@ -159,6 +159,10 @@ export class CheckpointFileStore implements StateStore {
     return this.#rows.get(key);
   }
 
+  has(key: ByteString): boolean {
+    return this.#rows.has(key);
+  }
+
   rows(from: ByteString, to: ByteString | null): Iterable<Row> {
     return this.#rows.entries(from, to);
   }

@@ -15,6 +15,10 @@ class SlowStore implements StateStore {
     return this.#rows.get(key);
   }
 
+  has(key: ByteString): boolean {
+    return this.#rows.has(key);
+  }
+
   rows(from: ByteString, to: ByteString | null): Iterable<Row> {
     return this.#rows.entries(from, to);
   }

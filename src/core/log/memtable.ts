@@ -54,12 +54,12 @@ export class Memtable {
       return old === null;
     }
     this.#bytes += ROW_BYTES + key.length + value.length;
-    return this.#below(key) === undefined;
+    return !this.#isBelow(key);
   }
 
   /** True if the key had a value. */
   delete(key: ByteString): boolean {
-    const isBelow = this.#below(key) !== undefined;
+    const isBelow = this.#isBelow(key);
     const current = this.#active.get(key);
     const had = current === undefined ? isBelow : current !== null;
     if (!had) return false;
@@ -115,6 +115,11 @@ export class Memtable {
   #below(key: ByteString): Uint8Array | undefined {
     const value = this.#frozen?.get(key);
     return value === undefined ? this.#store.get(key) : (value ?? undefined);
+  }
+
+  #isBelow(key: ByteString): boolean {
+    const value = this.#frozen?.get(key);
+    return value === undefined ? this.#store.has(key) : value !== null;
   }
 
   #forgetBytes(key: ByteString): void {

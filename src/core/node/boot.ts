@@ -1,18 +1,23 @@
 import { FormatError } from "../base/bytes.ts";
 import type { Checksum } from "../base/hash.ts";
 import type { MutantId } from "../base/mutants.ts";
-import type { Disk } from "../contract/disk.ts";
+import type { Disk, DiskOp } from "../contract/disk.ts";
 import type { Incarnation, Instant, NodeId } from "../contract/ids.ts";
 import type { Trace } from "../contract/trace.ts";
-import { type CheckpointFileStore, openCheckpointFileStore } from "../log/checkpoint-file-store.ts";
+import { openCheckpointFileStore } from "../log/checkpoint-file-store.ts";
 import { CheckpointError } from "../log/checkpoint-reader.ts";
-import { Checkpointer, type CheckpointerOptions } from "../log/checkpointer.ts";
+import {
+  CHECKPOINT_LOG_BYTES_DEFAULT,
+  CHECKPOINT_MEMTABLE_BYTES_DEFAULT,
+  Checkpointer,
+  type CheckpointerOptions,
+} from "../log/checkpointer.ts";
 import { LogWriter, type LogWriterOptions } from "../log/log-writer.ts";
 import { Memtable } from "../log/memtable.ts";
 import { recoverLog } from "../log/recovery.ts";
 import type { RaftLimits, RaftTiming } from "../replication/single-leader/raft.ts";
 import { Node } from "./node.ts";
-import { type LoopPorts, OrderingLoop } from "./ordering-loop.ts";
+import { type LoopParts, type LoopPorts, OrderingLoop } from "./ordering-loop.ts";
 
 /** A member is its name and its storage (GEN3). */
 export interface Member {
@@ -87,6 +92,11 @@ export interface BootParts {
   readonly checksum: Checksum;
   readonly ports: LoopPorts;
   readonly now: Instant;
+  /**
+   * Opens the store of applied state, given numbers for its completions, which arrive as the disk's
+   * do. Left out, the state lies in memory and in checkpoint files on the disk.
+   */
+  readonly openStore?: (nextOp: () => DiskOp) => LoopParts["store"];
 }
 
 /**
@@ -108,7 +118,11 @@ export function boot(options: NodeOptions, parts: BootParts): OrderingLoop {
     lastOp += 1;
     return lastOp;
   };
-  const store = openStore({ disk, checksum, nextOp });
+  const store = openStore(() =>
+    parts.openStore === undefined
+      ? openCheckpointFileStore({ disk, checksum, nextOp })
+      : parts.openStore(nextOp),
+  );
   const recovery = recoverLog(disk, checksum, store.position);
   if (recovery.kind === "corrupt") {
     const { position, reason } = recovery;
@@ -123,13 +137,30 @@ export function boot(options: NodeOptions, parts: BootParts): OrderingLoop {
   const node = new Node(options, { memtable, store, requestCheckpoint }, now);
   replay(node, recovery.records, now);
   const beforeFreeze = () => node.beforeFreeze();
-  checkpointer = new Checkpointer({ memtable, store, log, beforeFreeze, ...options.checkpoints });
+  const volumes = staggered(options);
+  checkpointer = new Checkpointer({ memtable, store, log, beforeFreeze, ...volumes });
   return new OrderingLoop({ node, log, store, checkpointer, ports });
 }
 
-function openStore(options: Parameters<typeof openCheckpointFileStore>[0]): CheckpointFileStore {
+/**
+ * The nodes apply the same entries at about the same time: with equal volumes all would checkpoint
+ * at once, and no majority would be left that is not slowed down. So each node's differ.
+ */
+function staggered({ members, node, checkpoints }: NodeOptions): NodeOptions["checkpoints"] {
+  const rank = members.findIndex((member) => member.node === node);
+  const share = 1 - rank / (2 * members.length);
+  const logBytesMax = checkpoints.logBytesMax ?? CHECKPOINT_LOG_BYTES_DEFAULT;
+  const memtableBytesMax = checkpoints.memtableBytesMax ?? CHECKPOINT_MEMTABLE_BYTES_DEFAULT;
+  return {
+    ...checkpoints,
+    logBytesMax: Math.floor(logBytesMax * share),
+    memtableBytesMax: Math.floor(memtableBytesMax * share),
+  };
+}
+
+function openStore(open: () => LoopParts["store"]): LoopParts["store"] {
   try {
-    return openCheckpointFileStore(options);
+    return open();
   } catch (failure) {
     if (failure instanceof CheckpointError)
       throw new BootError("CHECKPOINT_CORRUPT", failure.message);
