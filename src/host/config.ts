@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import * as v from "valibot";
+import { CHECKPOINT_LOG_BYTES_DEFAULT } from "../core/log/checkpointer.ts";
 import type { KeyspaceDefinition } from "../core/node/boot.ts";
 import { type Address, formatAddress, parseAddress } from "./address.ts";
 import type { NodeAddresses } from "./cluster-status.ts";
@@ -25,6 +26,7 @@ export interface NodeConfig {
   readonly logWriter: "fdatasync" | "dsync-worker";
   /** Bytes of one log segment. */
   readonly segmentBytes: number;
+  readonly checkpointBytes: number;
   readonly logLevel: LogLevel;
 }
 
@@ -113,6 +115,10 @@ export const SETTINGS: { readonly [K in keyof NodeConfig]: Setting } = {
     schema: wholeNumber(16 << 20, 1 << 30),
     help: "size of one log segment, bytes",
   },
+  checkpointBytes: {
+    schema: wholeNumber(64 << 10, 1 << 30),
+    help: "log, or changes in memory, after which state is checkpointed, bytes",
+  },
   logLevel: {
     schema: v.picklist(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(", ")}`),
     help: "what is logged to stderr",
@@ -128,6 +134,7 @@ export const CONFIG_DEFAULTS = {
   maxClients: 10_000,
   logWriter: "fdatasync",
   segmentBytes: 16 << 20,
+  checkpointBytes: CHECKPOINT_LOG_BYTES_DEFAULT,
   logLevel: "info",
 } as const satisfies PartialConfig;
 

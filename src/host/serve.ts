@@ -245,7 +245,10 @@ class NodeServer implements RunningServer {
       timing: { heartbeatMs, electionTimeoutMs },
       raftLimits: RAFT_LIMITS,
       log: { segmentBytes: config.segmentBytes },
-      checkpoints: {},
+      checkpoints: {
+        logBytesMax: config.checkpointBytes,
+        memtableBytesMax: config.checkpointBytes,
+      },
       defaultTimeoutMs: config.timeoutMs,
       info: {
         version: VERSION,
