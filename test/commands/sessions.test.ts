@@ -48,6 +48,80 @@ function ask(target: InProcessTarget, ...texts: string[]): unknown {
   return plain(call(target, ...texts));
 }
 
+describe("a transaction", () => {
+  test("stays within one keyspace and one entry", () => {
+    for (const command of [
+      ["SELECT", "0"],
+      ["HELLO", "3"],
+      ["AUTH", "default", "x"],
+      ["WAIT", "1", "0"],
+      ["TREFOIL.WITH", "W", "all", "--", "GET", "k"],
+      ["TREFOIL.DEFAULTS"],
+      ["TREFOIL.LAST"],
+      ["HSET", "h", "f", "v"],
+    ]) {
+      const target = new InProcessTarget();
+      ask(target, "MULTI");
+      expect(ask(target, "SET", "k", "v")).toBe("QUEUED");
+      expect(ask(target, ...command), command[0]).toMatch(/^ERR .* (not allowed|not available)/);
+      expect(ask(target, "EXEC")).toMatch(/^EXECABORT/);
+      expect(ask(target, "GET", "k")).toBeNull();
+    }
+  });
+
+  test("keeps its own copy of what the connection sent", () => {
+    const target = new InProcessTarget();
+    ask(target, "MULTI");
+    const set = words("SET", "k", "value");
+    const echo = words("ECHO", "said");
+    for (const args of [set, echo]) {
+      expect(plain(target.execute(args))).toBe("QUEUED");
+      for (const arg of args) arg.fill(0);
+    }
+    expect(ask(target, "EXEC")).toEqual(["OK", "said"]);
+    expect(ask(target, "GET", "k")).toBe("value");
+  });
+
+  test("has as many commands as the limit says, and not one more", () => {
+    const target = new InProcessTarget();
+    ask(target, "MULTI");
+    for (let i = 0; i < LIMITS.transactionCommandsMax; i += 1) {
+      expect(ask(target, "INCR", "n")).toBe("QUEUED");
+    }
+    expect(ask(target, "INCR", "n")).toMatch(/^LIMIT .* not-applied$/);
+    expect(ask(target, "EXEC")).toMatch(/^EXECABORT/);
+    expect(ask(target, "GET", "n")).toBeNull();
+    ask(target, "MULTI");
+    for (let i = 0; i < LIMITS.transactionCommandsMax; i += 1) ask(target, "INCR", "n");
+    expect(ask(target, "EXEC")).toHaveLength(LIMITS.transactionCommandsMax);
+    expect(ask(target, "GET", "n")).toBe(String(LIMITS.transactionCommandsMax));
+  });
+
+  test("has as many bytes as one command", () => {
+    const target = new InProcessTarget();
+    const large = "x".repeat(LIMITS.commandBytesMax / 2);
+    ask(target, "MULTI");
+    expect(ask(target, "SET", "a", large)).toBe("QUEUED");
+    expect(ask(target, "SET", "b", large)).toMatch(/^LIMIT .* not-applied$/);
+    expect(ask(target, "EXEC")).toMatch(/^EXECABORT/);
+  });
+
+  test("a cursor of SCAN works on afterwards", () => {
+    const target = new InProcessTarget();
+    for (let i = 0; i < 30; i += 1) ask(target, "SET", `k${i}`, "v");
+    ask(target, "MULTI");
+    ask(target, "SCAN", "0", "COUNT", "10");
+    const [[cursor, first]] = ask(target, "EXEC") as [[string, string[]]];
+    const seen = [...first];
+    for (let at = cursor; at !== "0"; ) {
+      const [next, keys] = ask(target, "SCAN", at, "COUNT", "10") as [string, string[]];
+      seen.push(...keys);
+      at = next;
+    }
+    expect(new Set(seen).size).toBe(30);
+  });
+});
+
 describe("TREFOIL.WITH", () => {
   test("options in any order and case, then the command", () => {
     const args = words(
@@ -290,8 +364,8 @@ describe("the node", () => {
 
   test("commands that are not there say why", () => {
     const target = new InProcessTarget();
-    expect(ask(target, "MULTI")).toBe(
-      "ERR MULTI is not available: transactions come in a later version of Trefoil",
+    expect(ask(target, "WATCH", "k")).toBe(
+      "ERR WATCH is not available: conditions on what a transaction has read come in a later version of Trefoil",
     );
     expect(ask(target, "FLUSHALL")).toBe(
       "ERR FLUSHALL is not available: no operation spans two keyspaces: use FLUSHDB in each of them",
@@ -301,7 +375,7 @@ describe("the node", () => {
 
   test("COMMAND INFO and DOCS", () => {
     const target = new InProcessTarget();
-    expect(ask(target, "COMMAND", "INFO", "get", "client", "multi")).toEqual([
+    expect(ask(target, "COMMAND", "INFO", "get", "client", "watch")).toEqual([
       [
         ...["get", 2, ["readonly", "fast"], 1, 1, 1, ["@fast", "@read", "@string"], []],
         [
@@ -340,7 +414,7 @@ describe("the node", () => {
     });
     const names = ask(target, "COMMAND", "LIST") as string[];
     expect(names).toContain("get");
-    expect(names).not.toContain("multi");
+    expect(names).not.toContain("watch");
     expect(ask(target, "COMMAND", "COUNT")).toBe(names.length);
     expect(ask(target, "COMMAND", "LIST", "FILTERBY", "ACLCAT", "bitmap")).toContain("bitcount");
     expect((ask(target, "COMMAND") as unknown[]).length).toBe(names.length);

@@ -1,6 +1,7 @@
 import { KEY_AND_SERVER_SCRIPTS } from "./key-and-server-scripts.ts";
 import type { DifferentialCase } from "./steps.ts";
 import { STRING_SCRIPTS } from "./string-scripts.ts";
+import { TRANSACTION_SCRIPTS } from "./transaction-scripts.ts";
 
 export type { DifferentialCase, Step } from "./steps.ts";
 
@@ -8,6 +9,7 @@ export type { DifferentialCase, Step } from "./steps.ts";
 export const CASES: readonly DifferentialCase[] = [
   ...STRING_SCRIPTS,
   ...KEY_AND_SERVER_SCRIPTS,
+  ...TRANSACTION_SCRIPTS,
 ].flatMap(([name, steps]) =>
   ([2, 3] as const).map((resp) => ({ name: `${name} (RESP${resp})`, resp, steps })),
 );

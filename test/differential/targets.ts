@@ -10,7 +10,14 @@ import { commandMachine, encodeCommand } from "../../src/core/commands/command-m
 import { ScanCursors } from "../../src/core/commands/scan-cursors.ts";
 import type { ServerView } from "../../src/core/commands/server-view.ts";
 import { ClientSession } from "../../src/core/commands/session.ts";
+import type { CommandEdge, ExecCommand } from "../../src/core/commands/spec.ts";
 import { checkCall, lookupCommand } from "../../src/core/commands/table.ts";
+import {
+  isForTransactions,
+  refuseInTransaction,
+  runTransactionCommand,
+  takeTransaction,
+} from "../../src/core/commands/transactions.ts";
 import { type Reply, redisError } from "../../src/core/contract/reply.ts";
 import type { StateWriter } from "../../src/core/contract/state-machine.ts";
 import { RespEncoder } from "../../src/core/wire/resp-encoder.ts";
@@ -185,11 +192,17 @@ export class InProcessTarget implements Target {
   execute(args: readonly Uint8Array[], random = 0x8000_0000): Reply {
     const spec = lookupCommand(args[0]!);
     const wrong = checkCall(spec, args);
-    if (wrong !== null) return wrong;
+    const edge = { cursors: this.#cursors, random: () => random };
+    const { transaction } = this.session;
+    if (transaction !== null && !isForTransactions(spec)) {
+      return transaction.queue(spec, args, edge);
+    }
+    if (wrong !== null) return refuseInTransaction(spec, this.session, wrong);
     if (spec === undefined) throw new Error("an unknown command was not refused");
+    if (spec.kind === "transaction") return runTransactionCommand(spec, this.session);
+    if (spec.kind === "exec") return this.#exec(spec, edge);
     if (spec.kind === "connection") return spec.run(args, this.session, this.#server);
     if (spec.kind === "with" || spec.kind === "wait") return redisError("not in this stand-in");
-    const edge = { cursors: this.#cursors, random: () => random };
     const travelling = spec.toWire?.(args, edge) ?? args;
     if ("kind" in travelling) return travelling;
     const encoded = encodeCommand(spec, travelling);
@@ -198,6 +211,14 @@ export class InProcessTarget implements Target {
         ? commandMachine.apply(encoded, this.state, 0)
         : commandMachine.read(encoded, this.state, 0);
     return spec.fromWire?.(reply, edge) ?? reply;
+  }
+
+  #exec(spec: ExecCommand, edge: CommandEdge): Reply {
+    const transaction = takeTransaction(this.session);
+    if ("kind" in transaction) return transaction;
+    const encoded = encodeCommand(spec, [new Uint8Array(0), ...transaction.payloads]);
+    const reply = commandMachine.apply(encoded, this.state, 0);
+    return transaction.present(reply, this.session, this.#server, edge);
   }
 
   #answer(bytes: Uint8Array): Uint8Array {

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import type { RespClient } from "../../src/client/resp-client.ts";
 import { TestCluster } from "./cluster.ts";
 
-/** More than the leader keeps of applied entries for slow followers (`RAFT_LIMITS.retainedBytes`). */
+/** More than a leader keeps of applied entries for slow followers (`retainedBytes`). */
 const VALUES = 480;
 const VALUE_BYTES = 100_000;
 

@@ -2,13 +2,13 @@ import { assert } from "../base/assert.ts";
 import { FormatError, getU16, getU32, putU16, putU32 } from "../base/bytes.ts";
 import { Slab } from "../base/slab.ts";
 import type { WallClock } from "../contract/ids.ts";
-import type { Reply } from "../contract/reply.ts";
+import { array, type Reply } from "../contract/reply.ts";
 import type { StateMachine, StateReader, StateWriter } from "../contract/state-machine.ts";
 import type { Args } from "./arguments.ts";
 import { LIMITS } from "./limits.ts";
 import { refusalReply } from "./refusal.ts";
 import type { CommandSpec, ReadCommand, WriteCommand } from "./spec.ts";
-import { commandById } from "./table.ts";
+import { commandById, type TravellingCommand } from "./table.ts";
 
 /*
  * A command as it goes to the log, to peers and to the state machine (STO2):
@@ -63,7 +63,7 @@ function encodeInto(target: Uint8Array, spec: CommandSpec, args: Args): void {
 
 /** A command as it came out of the log. */
 export interface DecodedCommand {
-  readonly spec: ReadCommand | WriteCommand;
+  readonly spec: TravellingCommand;
   /** Views into the encoded bytes; the name in front is empty. */
   readonly args: Args;
 }
@@ -90,9 +90,9 @@ export function decodeCommand(bytes: Uint8Array): DecodedCommand {
   return { spec, args };
 }
 
-function hasArity(spec: ReadCommand | WriteCommand, args: Args): boolean {
+function hasArity(spec: TravellingCommand, args: Args): boolean {
   // What travels in place of the client's arguments has a form of its own.
-  if (spec.toWire !== undefined) return true;
+  if (spec.kind === "exec" || spec.toWire !== undefined) return true;
   return spec.arity >= 0 ? args.length === spec.arity : args.length >= -spec.arity;
 }
 
@@ -100,21 +100,45 @@ function hasArity(spec: ReadCommand | WriteCommand, args: Args): boolean {
 export const commandMachine: StateMachine = {
   apply(command: Uint8Array, state: StateWriter, time: WallClock): Reply {
     const { spec, args } = decodeCommand(command);
-    assert(spec.kind === "write", "not a write", spec.name);
-    try {
-      return spec.apply(args, state, time);
-    } catch (failure) {
-      return refusalReply(failure);
-    }
+    assert(spec.kind !== "read", "not a write", spec.name);
+    return spec.kind === "exec" ? applyAll(args, state, time) : applyOne(spec, args, state, time);
   },
 
   read(command: Uint8Array, state: StateReader, time: WallClock): Reply {
     const { spec, args } = decodeCommand(command);
     assert(spec.kind === "read", "not a read", spec.name);
-    try {
-      return spec.read(args, state, time);
-    } catch (failure) {
-      return refusalReply(failure);
-    }
+    return readOne(spec, args, state, time);
   },
 };
+
+function applyOne(spec: WriteCommand, args: Args, state: StateWriter, time: WallClock): Reply {
+  try {
+    return spec.apply(args, state, time);
+  } catch (failure) {
+    return refusalReply(failure);
+  }
+}
+
+function readOne(spec: ReadCommand, args: Args, state: StateReader, time: WallClock): Reply {
+  try {
+    return spec.read(args, state, time);
+  } catch (failure) {
+    return refusalReply(failure);
+  }
+}
+
+/**
+ * A transaction's commands in order, each seeing what those before it have changed. One that is
+ * refused has changed nothing and keeps the others from nothing, as in Redis. A throw that is no
+ * refusal discards them all together (GEN5).
+ */
+function applyAll(commands: Args, state: StateWriter, time: WallClock): Reply {
+  const replies: Reply[] = [];
+  for (let i = 1; i < commands.length; i += 1) {
+    const { spec, args } = decodeCommand(commands[i]!);
+    assert(spec.kind !== "exec", "a transaction within a transaction");
+    if (spec.kind === "read") replies.push(readOne(spec, args, state, time));
+    else replies.push(applyOne(spec, args, state, time));
+  }
+  return array(replies);
+}

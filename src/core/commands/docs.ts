@@ -7,6 +7,7 @@ const GROUPS: readonly (readonly [group: CommandGroup, title: string])[] = [
   ["string", "Strings"],
   ["bitmap", "Bits"],
   ["generic", "Keys"],
+  ["transactions", "Transactions"],
   ["connection", "Connections"],
   ["server", "Server"],
   ["trefoil", "Trefoil's own"],

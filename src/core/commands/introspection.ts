@@ -24,7 +24,9 @@ export function categoriesOf(spec: CommandSpec): readonly string[] {
   if (spec.flags.includes("blocking")) categories.add("blocking");
   categories.add(spec.flags.includes("fast") ? "fast" : "slow");
   if (spec.group === "generic" && spec.kind !== "wait") categories.add("keyspace");
-  if (spec.group !== "generic" && spec.group !== "server") categories.add(spec.group);
+  // Redis names the category in the singular, and the command names it itself.
+  const isCategory = !["generic", "server", "transactions"].includes(spec.group);
+  if (isCategory) categories.add(spec.group);
   return [...categories].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
 }
 

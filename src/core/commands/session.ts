@@ -1,6 +1,7 @@
 import type { ReadConcern, ReplyMeta, WriteConcern } from "../contract/group.ts";
 import type { ConnectionId, Instant } from "../contract/ids.ts";
 import type { Reply } from "../contract/reply.ts";
+import type { Transaction } from "./transactions.ts";
 
 /** How one call is to be carried out: TREFOIL.WITH sets it, TREFOIL.DEFAULTS its defaults. */
 export interface CallOptions {
@@ -48,6 +49,8 @@ export class ClientSession {
   /** Kept for CLIENT LIST; a node evicts no clients. */
   noEvict = false;
   noTouch = false;
+  /** What was queued since MULTI; null outside of a transaction. */
+  transaction: Transaction | null = null;
   /** QUIT: close once the reply is sent. */
   closing = false;
 
@@ -66,5 +69,6 @@ export class ClientSession {
     this.name = "";
     this.noEvict = false;
     this.noTouch = false;
+    this.transaction = null;
   }
 }

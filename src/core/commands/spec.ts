@@ -44,7 +44,14 @@ export type CommandFlag =
   | "movablekeys";
 
 /** The chapter of the documentation that a command belongs to. */
-export type CommandGroup = "string" | "bitmap" | "generic" | "connection" | "server" | "trefoil";
+export type CommandGroup =
+  | "string"
+  | "bitmap"
+  | "generic"
+  | "transactions"
+  | "connection"
+  | "server"
+  | "trefoil";
 
 /** Positions of keys among the arguments; `last` negative counts from the end. */
 export interface KeyPositions {
@@ -163,13 +170,28 @@ export interface WaitCommand extends CommandFacts {
   readonly kind: "wait";
 }
 
+/** MULTI and DISCARD: the router carries them out. */
+export interface TransactionCommand extends CommandFacts {
+  readonly kind: "transaction";
+}
+
+/**
+ * EXEC: the router makes one entry of what was queued, and the command machine applies its commands
+ * one after the other. What travels has those as its arguments.
+ */
+export interface ExecCommand extends CommandFacts {
+  readonly kind: "exec";
+}
+
 /** One row of the command table. */
 export type CommandSpec =
   | ConnectionCommand
   | ReadCommand
   | WriteCommand
   | WithCommand
-  | WaitCommand;
+  | WaitCommand
+  | TransactionCommand
+  | ExecCommand;
 
 /** For properties that hold for no call. */
 export function never(): boolean {

@@ -20,13 +20,18 @@ import type {
   CommandEdge,
   CommandSpec,
   ConnectionCommand,
+  ExecCommand,
   ReadCommand,
   ReplicationModel,
   Subcommand,
   WriteCommand,
 } from "./spec.ts";
 import { STRING_COMMANDS } from "./strings.ts";
+import { TRANSACTION_COMMANDS } from "./transaction-commands.ts";
 import { TREFOIL_COMMANDS } from "./trefoil.ts";
+
+/** A command that is carried by the log or by a read. */
+export type TravellingCommand = ReadCommand | WriteCommand | ExecCommand;
 
 export type { CommandEdge, CommandSpec, ReplicationModel };
 
@@ -36,7 +41,7 @@ export const COMMANDS: readonly CommandSpec[] = collect();
 /** The commands that do something: what COMMAND and docs/commands.md list. */
 export const SERVED_COMMANDS: readonly CommandSpec[] = COMMANDS.filter(isServed);
 
-const BY_ID: readonly (ReadCommand | WriteCommand | undefined)[] = indexById(COMMANDS);
+const BY_ID: readonly (TravellingCommand | undefined)[] = indexById(COMMANDS);
 
 function collect(): readonly CommandSpec[] {
   const specs: CommandSpec[] = [
@@ -52,6 +57,7 @@ function collect(): readonly CommandSpec[] {
     ...CLIENT_COMMANDS,
     ...SERVER_COMMANDS,
     ...introspectionCommands(servedCommands, lookupCommand),
+    ...TRANSACTION_COMMANDS,
     ...TREFOIL_COMMANDS,
     ...REFUSED_COMMANDS,
   ];
@@ -100,10 +106,10 @@ function isServed(spec: CommandSpec): boolean {
   return !(spec.kind === "connection" && spec.refused !== undefined);
 }
 
-function indexById(specs: readonly CommandSpec[]): (ReadCommand | WriteCommand | undefined)[] {
-  const byId: (ReadCommand | WriteCommand | undefined)[] = [];
+function indexById(specs: readonly CommandSpec[]): (TravellingCommand | undefined)[] {
+  const byId: (TravellingCommand | undefined)[] = [];
   for (const spec of specs) {
-    if (spec.kind !== "read" && spec.kind !== "write") {
+    if (spec.kind !== "read" && spec.kind !== "write" && spec.kind !== "exec") {
       assert(spec.id === 0, "a command that never travels has an id", spec.name);
       continue;
     }
@@ -115,7 +121,7 @@ function indexById(specs: readonly CommandSpec[]): (ReadCommand | WriteCommand |
 }
 
 /** The command with this id in log entries. */
-export function commandById(id: number): ReadCommand | WriteCommand | undefined {
+export function commandById(id: number): TravellingCommand | undefined {
   return BY_ID[id];
 }
 
@@ -174,6 +180,12 @@ export function lookupCommand(name: Uint8Array): CommandSpec | undefined {
  * what the command itself checks. `spec` is what `lookupCommand` said of `args[0]`.
  */
 export function checkCall(spec: CommandSpec | undefined, args: Args): Reply | null {
+  const wrong = checkForm(spec, args);
+  return wrong !== null || spec === undefined ? wrong : checkArguments(spec, args);
+}
+
+/** Unknown command, arity and limits: a transaction that meets them is not executed. */
+export function checkForm(spec: CommandSpec | undefined, args: Args): Reply | null {
   if (spec === undefined) return unknownCommand(args);
   if (spec.kind === "connection" && spec.refused !== undefined) return null;
   const wrong = checkArity(spec, args);
@@ -182,6 +194,11 @@ export function checkCall(spec: CommandSpec | undefined, args: Args): Reply | nu
     const tooLarge = checkLimits(spec, args);
     if (tooLarge !== null) return tooLarge;
   }
+  return null;
+}
+
+/** What the command itself checks. */
+export function checkArguments(spec: CommandSpec, args: Args): Reply | null {
   if (spec.check === undefined) return null;
   try {
     spec.check(args);

@@ -4,8 +4,14 @@ import type { Prng } from "../base/prng.ts";
 import { CommandEncoder } from "../commands/command-machine.ts";
 import { ScanCursors } from "../commands/scan-cursors.ts";
 import { type CallOptions, ClientSession } from "../commands/session.ts";
-import type { CommandSpec } from "../commands/spec.ts";
+import type { CommandSpec, ExecCommand } from "../commands/spec.ts";
 import { checkCall, checkModel, lookupCommand } from "../commands/table.ts";
+import {
+  isForTransactions,
+  refuseInTransaction,
+  runTransactionCommand,
+  takeTransaction,
+} from "../commands/transactions.ts";
 import { metaReply, parseWait, parseWith } from "../commands/trefoil.ts";
 import { type GroupCall, type GroupReply, NO_META, type ReplyMeta } from "../contract/group.ts";
 import {
@@ -135,12 +141,24 @@ export class Router {
   ): void {
     const spec = lookupCommand(args[0]!);
     const wrong = checkCall(spec, args);
+    const { transaction } = connection.session;
+    if (transaction !== null && !isForTransactions(spec)) {
+      slot.command = spec?.name ?? "";
+      slot.reply = transaction.queue(spec, args, this.#edge);
+      return;
+    }
     if (spec === undefined || wrong !== null) {
-      slot.reply = defined(wrong, "an unknown command is refused");
+      const refusal = defined(wrong, "an unknown command is refused");
+      slot.reply = refuseInTransaction(spec, connection.session, refusal);
       return;
     }
     slot.command = spec.name;
     switch (spec.kind) {
+      case "transaction":
+        slot.reply = runTransactionCommand(spec, connection.session);
+        return;
+      case "exec":
+        return this.#exec(connection, slot, spec, options, now, out);
       case "connection":
         return this.#runHere(connection, slot, spec, args);
       case "with":
@@ -245,7 +263,7 @@ export class Router {
       };
       return this.#dispatch(connection, slot, call, now, out);
     }
-    const refused = this.#checkConcern(spec, args, options);
+    const refused = this.#checkConcern(spec.name, spec.isBlind(args), options);
     if (refused !== null) {
       slot.reply = refused;
       return;
@@ -261,18 +279,53 @@ export class Router {
     this.#dispatch(connection, slot, call, now, out);
   }
 
-  /** LEAD4: what a write concern may not ask. */
-  #checkConcern(
-    spec: Extract<CommandSpec, { kind: "write" }>,
-    args: readonly Uint8Array[],
+  /** One entry for all that was queued; its reply becomes theirs. */
+  #exec(
+    connection: Connection,
+    slot: Slot,
+    spec: ExecCommand,
     options: CallOptions,
-  ): Reply | null {
+    now: Instant,
+    out: Out,
+  ): void {
+    const { session } = connection;
+    const transaction = takeTransaction(session);
+    const refused = "kind" in transaction ? transaction : this.#checkExec(spec, session, options);
+    if ("kind" in transaction || refused !== null) {
+      slot.reply = refused;
+      return;
+    }
+    const present = (reply: Reply) => transaction.present(reply, session, this.#view, this.#edge);
+    const { payloads } = transaction;
+    if (payloads.length === 0) {
+      slot.lazy = () => present(array([]));
+      return;
+    }
+    slot.present = present;
+    const call: GroupCall = {
+      kind: "write",
+      connection: connection.id,
+      payload: this.#encoder.encode(spec, [NAME_LEFT_OUT, ...payloads]),
+      concern: options.w,
+      deadline: now + (options.timeoutMs ?? this.#options.defaultTimeoutMs),
+    };
+    this.#dispatch(connection, slot, call, now, out);
+  }
+
+  #checkExec(spec: ExecCommand, session: ClientSession, options: CallOptions): Reply | null {
+    const model = this.#groups.get(groupId(session.keyspace, 0))?.keyspace.model;
+    const unfit = model === undefined ? null : checkModel(spec, model);
+    return unfit ?? this.#checkConcern("EXEC", false, options);
+  }
+
+  /** LEAD4: what a write concern may not ask. */
+  #checkConcern(name: string, isBlind: boolean, options: CallOptions): Reply | null {
     const voters = this.#options.members.length;
     if (typeof options.w === "number" && options.w > voters) {
       return error("CONCERN", `W ${options.w} asks for more nodes than the ${voters} there are.`);
     }
-    if (!spec.isBlind(args) && isBelowMajority(options.w, voters)) {
-      const text = `The reply of ${spec.name} depends on the state, which only a committed write has. Use W majority or more.`;
+    if (!isBlind && isBelowMajority(options.w, voters)) {
+      const text = `The reply of ${name} depends on the state, which only a committed write has. Use W majority or more.`;
       return error("CONCERN", text);
     }
     return null;
@@ -368,6 +421,8 @@ export class Router {
     }
   }
 }
+
+const NAME_LEFT_OUT = new Uint8Array(0);
 
 /** WAIT 0: as long as it takes, but not longer than a day. */
 const WAIT_FOREVER_MS = 86_400_000;
