@@ -1,7 +1,8 @@
+import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { fromByteString } from "../../src/core/base/bytes.ts";
 import { crc32 } from "../../src/core/base/hash.ts";
 import type { DiskCompletion } from "../../src/core/contract/disk.ts";
@@ -112,15 +113,67 @@ describe.each([
   ["checkpoint files on a disk", () => new Files()],
   ["checkpoint files on a simulated disk", () => new Simulated()],
 ])("state in %s", (_name, open) => {
-  test.each(STORE_CASES.map(({ title, run }) => [title, run] as const))(
-    "%s",
-    async (_title, run) => {
-      await run(async () => open());
-    },
-  );
+  for (const requirement of STORE_CASES) {
+    test(requirement.title, () => requirement.run(async () => open()));
+  }
 });
 
+/** A file system in memory of that size, or null where it may not be mounted. */
+function smallFileSystem(size: string): { directory: string; grow(size: string): void } | null {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), "trefoil-full-"));
+  const mount = (options: string) =>
+    spawnSync("mount", ["-t", "tmpfs", "-o", options, "tmpfs", directory]).status === 0;
+  if (!mount(`size=${size}`)) {
+    fs.rmdirSync(directory);
+    return null;
+  }
+  unmount = () => {
+    spawnSync("umount", [directory]);
+    fs.rmdirSync(directory);
+  };
+  return { directory, grow: (size) => void mount(`remount,size=${size}`) };
+}
+
+let unmount = () => {};
+
 describe("LMDB", () => {
+  afterEach(() => {
+    unmount();
+    unmount = () => {};
+  });
+
+  test("a full disk fails the commit, says so, and leaves the one before", async ({ skip }) => {
+    const small = smallFileSystem("4m");
+    if (small === null) return skip("a file system cannot be mounted here");
+    const rows = (count: number) =>
+      Array.from({ length: count }, (_, i) => {
+        return [`key${String(i).padStart(4, "0")}`, new Uint8Array(10_000).fill(i)] as const;
+      }).values();
+    const full = new Lmdb(small.directory);
+    full.store.begin(1, rows(50));
+    for (let said = full.store.work(10); said !== "done"; said = full.store.work(10)) {
+      await full.pause();
+    }
+    full.store.begin(2, rows(600));
+    await vi.waitUntil(() => {
+      full.store.work(100);
+      return full.store.failure !== null;
+    });
+    expect(full.store.failure).toMatchObject({ code: "DISK_FULL" });
+    expect(full.store.work(100)).toBe("waiting");
+    await full.close();
+    small.grow("40m");
+    const next = new Lmdb(small.directory);
+    expect(next.store.position).toBe(1);
+    expect([...next.store.rows("", null)]).toHaveLength(50);
+    next.store.begin(2, rows(600));
+    for (let said = next.store.work(100); said !== "done"; said = next.store.work(100)) {
+      await next.pause();
+    }
+    expect([...next.store.rows("", null)]).toHaveLength(600);
+    await next.close();
+  });
+
   test("a row that was changed on the disk is found out", async () => {
     const directory = temporary();
     const marked = "a value that is easy to find";

@@ -3,7 +3,7 @@ import path from "node:path";
 import { open, type Transaction } from "lmdb";
 import { assert, defined } from "../../core/base/assert.ts";
 import { type ByteString, getU48, putU48 } from "../../core/base/bytes.ts";
-import type { DiskCompletion, DiskError, DiskOp } from "../../core/contract/disk.ts";
+import { type DiskCompletion, DiskError, type DiskOp } from "../../core/contract/disk.ts";
 import type { LogPosition } from "../../core/contract/ids.ts";
 import type {
   CommitProgress,
@@ -34,6 +34,9 @@ const PAGE_BYTES = 4096;
 /** What each of LMDB's two first pages has behind its header: 0xBEEFC0DE, the lowest byte first. */
 const MAGIC = Buffer.from([0xde, 0xc0, 0xef, 0xbe]);
 const MAGIC_AT = 24;
+
+/** A file system with less room than this counts as full: LMDB writes whole pages, and many. */
+const ROOM_BYTES_MIN = 256 << 10;
 
 /** Snapshots and this store's own view hold one each. */
 const READERS_MAX = 64;
@@ -128,6 +131,7 @@ function syncDirectories(...directories: readonly string[]): void {
  */
 export class LmdbStore implements StateStore {
   readonly #env: Env;
+  readonly #directory: string;
   readonly #nextOp: () => DiskOp;
   readonly #onCompletion: (completion: DiskCompletion) => void;
   readonly #waiting = new Map<DiskOp, () => void>();
@@ -141,6 +145,7 @@ export class LmdbStore implements StateStore {
   /** Use `openLmdbStore`. */
   constructor(options: LmdbStoreOptions, env: Env) {
     this.#env = env;
+    this.#directory = options.directory;
     this.#nextOp = options.nextOp;
     this.#onCompletion = options.onCompletion;
     this.#view = env.useReadTransaction();
@@ -211,8 +216,9 @@ export class LmdbStore implements StateStore {
       .then(() => this.#env.flushed)
       .then(
         () => this.#complete(flushed, null),
-        (failure: unknown) => this.#complete(flushed, failure),
+        async (failure: unknown) => this.#complete(flushed, await this.#causeOf(failure)),
       );
+    this.#silence(this.#env.committed);
   }
 
   work(rowsMax: number): CommitProgress {
@@ -242,7 +248,7 @@ export class LmdbStore implements StateStore {
         const [key, value] = next.value;
         const stored = keyOf(key);
         if (value === null) this.#env.removeSync(stored);
-        else this.#env.putSync(stored, rowOf(stored, value));
+        else this.#put(stored, value);
       }
       return "working";
     } catch (failure) {
@@ -252,11 +258,18 @@ export class LmdbStore implements StateStore {
     }
   }
 
+  #put(stored: Buffer, value: Uint8Array): void {
+    // The declarations say void; it says whether the row went into the open transaction.
+    const isTaken: unknown = this.#env.putSync(stored, rowOf(stored, value));
+    if (isTaken === false) throw new DiskError("DISK_FAILED", "the state store did not take a row");
+  }
+
   #closeCommit(commit: Commit): void {
     const position = Buffer.alloc(POSITION_BYTES);
     putU48(position, 0, commit.position);
-    this.#env.putSync(POSITION_KEY, rowOf(POSITION_KEY, position));
+    this.#put(POSITION_KEY, position);
     commit.phase = "flushing";
+    this.#silence(this.#env.committed);
     defined(commit.end, "a transaction that nobody can end")("commit");
   }
 
@@ -289,6 +302,21 @@ export class LmdbStore implements StateStore {
     return true;
   }
 
+  /** What the library says of a failed commit is in a second promise of the error. */
+  async #causeOf(failure: unknown): Promise<unknown> {
+    const isWrapped = failure instanceof Error && "commitError" in failure;
+    const cause = isWrapped ? await Promise.resolve(failure.commitError).catch(itself) : failure;
+    // LMDB calls a write that found no room for all of its bytes an input/output error.
+    const { bavail, bsize } = fs.statfsSync(this.#directory);
+    if (bavail * bsize >= ROOM_BYTES_MIN) return cause;
+    return new DiskError("DISK_FULL", "commit to the state store: no space is left on the device");
+  }
+
+  /** The library rejects promises of its own that nobody asked for; the failure is told by ours. */
+  #silence(promise: PromiseLike<unknown>): void {
+    promise.then(itself, itself);
+  }
+
   #expect(done: () => void): DiskOp {
     const op = this.#nextOp();
     this.#waiting.set(op, done);
@@ -318,4 +346,8 @@ export class LmdbStore implements StateStore {
     this.#view.done();
     await this.#env.close();
   }
+}
+
+function itself(value: unknown): unknown {
+  return value;
 }
