@@ -21,6 +21,7 @@ import { KeyspaceState } from "./keyspace-state.ts";
 import type { EntryBytes } from "./messages.ts";
 import type { Raft } from "./raft.ts";
 import {
+  afterTable,
   bigEndian,
   DATA,
   ENTRIES,
@@ -207,9 +208,7 @@ export class Applier {
 
   #writeSessions(prefix: string): void {
     const from = prefix + SESSIONS;
-    const old = [
-      ...this.#memtable.rows(from, `${prefix}${String.fromCharCode(SESSIONS.charCodeAt(0) + 1)}`),
-    ];
+    const old = [...this.#memtable.rows(from, prefix + afterTable(SESSIONS))];
     for (const [key] of old) this.#memtable.delete(key);
     for (const session of this.sessions.all()) {
       const writer = new ByteWriter(256);
@@ -251,7 +250,14 @@ export class Applier {
     return [prefix + String(generation), prefix + String(generation + 1)];
   }
 
-  /** Everything of the group, for a snapshot: [from, to). */
+  /** What a snapshot carries: the values of one generation, the group's row, its sessions. */
+  snapshotRanges(generation: number): readonly (readonly [from: string, to: string])[] {
+    const prefix = groupPrefix(this.#raft.options.group);
+    const table = (name: string) => [prefix + name, prefix + afterTable(name)] as const;
+    return [this.generationRange(generation), table(META), table(SESSIONS)];
+  }
+
+  /** Everything of the group: [from, to). */
   groupRange(): readonly [from: string, to: string] {
     return [groupPrefix(this.#raft.options.group), groupEnd(this.#raft.options.group)];
   }

@@ -33,7 +33,7 @@ import type { SingleLeaderMessage } from "./messages.ts";
 import { Proposals } from "./proposals.ts";
 import { type Out, Raft, type RaftOptions, type SingleLeaderVocabulary } from "./raft.ts";
 import { decodeRecord } from "./records.ts";
-import { DATA, decodeMeta, ENTRIES, META, SESSIONS } from "./rows.ts";
+import { afterTable, DATA, decodeMeta, ENTRIES, META, SESSIONS } from "./rows.ts";
 import { Snapshots } from "./snapshot.ts";
 
 /** What a replica is built on; the node gives every group the same memtable and store. */
@@ -90,7 +90,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
     if (metaRow === undefined) return;
     const meta = decodeMeta(metaRow);
     const sessions: Uint8Array[] = [];
-    for (const [, row] of memtable.rows(from + SESSIONS, `${from}${next(SESSIONS)}`)) {
+    for (const [, row] of memtable.rows(from + SESSIONS, `${from}${afterTable(SESSIONS)}`)) {
       sessions.push(row);
     }
     this.#applier.restore(meta, meta.generation, sessions);
@@ -100,12 +100,12 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
     raft.vote = meta.vote;
     raft.commitIndex = meta.appliedIndex;
     raft.log.reset(meta.appliedIndex, meta.appliedTerm, meta.termStarts);
-    for (const [key, entry] of memtable.rows(from + ENTRIES, `${from}${next(ENTRIES)}`)) {
+    for (const [key, entry] of memtable.rows(from + ENTRIES, `${from}${afterTable(ENTRIES)}`)) {
       raft.log.append(entryAt(entry, 0, entry.length));
       this.#applier.noteRestoredEntryRow(key);
     }
     assert(from < to && from + DATA < to, "a group's rows lie between its ends");
-    this.#snapshots.restored(meta.appliedIndex, meta.appliedTerm);
+    this.#snapshots.restored(meta.appliedIndex, meta.appliedTerm, meta.generation);
   }
 
   /**
@@ -407,6 +407,3 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
 }
 
 /** The table letter after this one: where a table's rows end. */
-function next(table: string): string {
-  return String.fromCharCode(table.charCodeAt(0) + 1);
-}

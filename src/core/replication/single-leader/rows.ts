@@ -36,6 +36,11 @@ export function groupPrefix(group: GroupId): ByteString {
   return bigEndian(group);
 }
 
+/** The name behind a table's: where its rows end. */
+export function afterTable(table: string): string {
+  return String.fromCharCode(table.charCodeAt(0) + 1);
+}
+
 /** The first key after all of the group's rows. */
 export function groupEnd(group: GroupId): ByteString {
   return bigEndian(group + 1);

@@ -2,12 +2,14 @@ import { beforeEach, expect, test } from "vitest";
 import { MemoryStore } from "../../../../test/raft/memory-store.ts";
 import { toyMachine } from "../../../../test/raft/toy-machine.ts";
 import { makeOutbox, makeRaft } from "../../../../test/raft/unit.ts";
-import { ByteWriter, encodeUtf8 } from "../../base/bytes.ts";
+import { ByteReader, ByteWriter, encodeUtf8 } from "../../base/bytes.ts";
 import { Memtable } from "../../log/memtable.ts";
 import { Applier } from "./applier.ts";
+import { startElection } from "./election.ts";
+import { becomeLeader } from "./leader.ts";
 import type { SingleLeaderMessage } from "./messages.ts";
 import type { Raft } from "./raft.ts";
-import { bigEndian, DATA, encodeMeta, groupPrefix, META } from "./rows.ts";
+import { bigEndian, DATA, ENTRIES, encodeMeta, groupPrefix, META, SESSIONS } from "./rows.ts";
 import { Snapshots } from "./snapshot.ts";
 
 type InstallSnapshot = Extract<SingleLeaderMessage, { kind: "installSnapshot" }>;
@@ -160,4 +162,45 @@ test("a chunk of a deposed leader gets the term", () => {
     { to: "n2", message: { kind: "snapshotReply", term: 9, installed: false, round: 0 } },
   ]);
   expect(keys()).toBe(0);
+});
+
+test("what is sent holds the generation in use, and nothing that another left behind", () => {
+  const stored: [string, Uint8Array][] = [
+    [`${GROUP_PREFIX}${DATA}0stale`, encodeUtf8("of a snapshot taken in before")],
+    [`${GROUP_PREFIX}${DATA}1a`, encodeUtf8("1")],
+    [`${GROUP_PREFIX}${DATA}1b`, encodeUtf8("2")],
+    [`${GROUP_PREFIX}${ENTRIES}${bigEndian(3)}`, encodeUtf8("an entry not yet applied")],
+    [GROUP_PREFIX + META, encodeUtf8("meta")],
+    [`${GROUP_PREFIX}${SESSIONS}${bigEndian(1)}`, encodeUtf8("session")],
+    [`${groupPrefix(1)}${META}`, encodeUtf8("another group's")],
+  ];
+  const store = new MemoryStore();
+  store.begin(1, stored.values());
+  store.work();
+  snapshots = new Snapshots(raft, applier, memtable, store, () => {});
+  snapshots.restored(2, 1, 1);
+  startElection(raft, false, 0, out);
+  raft.ownVoteBatch = null;
+  becomeLeader(raft, 0, out);
+  out.take();
+  const leadership = raft.leadership!;
+  const progress = leadership.progress("n2");
+  progress.state = "snapshot";
+  const sent: string[] = [];
+  for (let done = false; !done; ) {
+    snapshots.drive(leadership, 0, out);
+    const [effect] = out.take().immediate;
+    if (effect?.kind !== "send" || effect.message.kind !== "installSnapshot") throw new Error();
+    const reader = new ByteReader(effect.message.rows);
+    while (reader.remaining > 0) {
+      sent.push(reader.byteString().slice(GROUP_PREFIX.length));
+      reader.bytes();
+    }
+    done = effect.message.done;
+    const { stream, chunk: number } = effect.message;
+    const reply = { kind: "snapshotReply", term: raft.term, stream, next: number + 1 } as const;
+    const rest = { installed: false, lastIndex: 2, round: 0, stamp: 0 };
+    snapshots.onReply("n2", { ...reply, ...rest }, 0);
+  }
+  expect(sent).toEqual([`${DATA}1a`, `${DATA}1b`, META, `${SESSIONS}${bigEndian(1)}`]);
 });

@@ -3,6 +3,7 @@ import { ByteReader, FormatError } from "../../base/bytes.ts";
 import type { Instant, LogIndex, NodeId, Term } from "../../contract/ids.ts";
 import type { StateStore } from "../../contract/state-store.ts";
 import type { Memtable } from "../../log/memtable.ts";
+import { SnapshotChain } from "../../log/snapshot-chain.ts";
 import type { Applier } from "./applier.ts";
 import { hearLeader } from "./follower.ts";
 import type { Leadership } from "./leadership.ts";
@@ -15,6 +16,13 @@ type InstallSnapshot = Extract<SingleLeaderMessage, { kind: "installSnapshot" }>
 type SnapshotReply = Extract<SingleLeaderMessage, { kind: "snapshotReply" }>;
 
 const PREFIX_BYTES = 6;
+
+/** A group's state in a checkpoint. */
+interface Checkpointed {
+  readonly index: LogIndex;
+  readonly term: Term;
+  readonly generation: number;
+}
 
 /** A snapshot that is arriving, or has arrived and waits to be durable. */
 interface Incoming {
@@ -53,8 +61,8 @@ export class Snapshots {
   #incoming: Incoming | null = null;
   #streams = 0;
   /** The group's state in the last durable checkpoint, and in the one being taken. */
-  #durable: { index: LogIndex; term: Term } = { index: 0, term: 0 };
-  #frozen: { index: LogIndex; term: Term } = { index: 0, term: 0 };
+  #durable: Checkpointed = { index: 0, term: 0, generation: 0 };
+  #frozen: Checkpointed = { index: 0, term: 0, generation: 0 };
 
   constructor(
     raft: Raft,
@@ -77,7 +85,8 @@ export class Snapshots {
 
   /** The node begins a checkpoint: what `writeRows` has just put into the memtable is in it. */
   onFreeze(): void {
-    this.#frozen = { index: this.#applier.appliedIndex, term: this.#applier.appliedTerm };
+    const { appliedIndex: index, appliedTerm: term, generation } = this.#applier;
+    this.#frozen = { index, term, generation };
     if (this.#incoming?.installed) this.#incoming.frozen = true;
   }
 
@@ -88,8 +97,8 @@ export class Snapshots {
   }
 
   /** After recovery: the state came from a durable checkpoint. */
-  restored(index: LogIndex, term: Term): void {
-    this.#durable = { index, term };
+  restored(index: LogIndex, term: Term, generation: number): void {
+    this.#durable = { index, term, generation };
     this.#frozen = this.#durable;
   }
 
@@ -155,10 +164,11 @@ export class Snapshots {
 
   #open(progress: Progress, now: Instant): SnapshotTransfer {
     assert(this.#durable.index > 0, "entries were compacted without a checkpoint");
-    const [from, to] = this.#applier.groupRange();
     this.#streams += 1;
+    // The other generation may hold rows of a snapshot that this node once took in, or began to.
+    const ranges = this.#applier.snapshotRanges(this.#durable.generation);
     progress.snapshot = {
-      handle: this.#store.openSnapshot(from, to),
+      handle: new SnapshotChain(ranges.map(([from, to]) => this.#store.openSnapshot(from, to))),
       stream: this.#raft.term * 0x10000 + (this.#streams % 0x10000),
       lastIndex: this.#durable.index,
       lastTerm: this.#durable.term,
