@@ -192,6 +192,8 @@ describe("/metrics", () => {
       connections: () => 2,
       queuedInputs: () => 0,
       unsyncedBytes: () => 0,
+      checkpoints: () => ({ completed: 4, isRunning: true, logBytes: 5, memtableBytes: 6 }),
+      stateBytes: () => 8192,
       peerQueues: () => [{ peer: "n2", bytes: 9 }],
       status,
     });
@@ -201,6 +203,10 @@ describe("/metrics", () => {
     const text = await (await api.request("/metrics", { headers: host })).text();
     expect(text).toContain("\ntrefoil_commands_total 7\n");
     expect(text).toContain("\ntrefoil_connections 2\n");
+    expect(text).toContain("\ntrefoil_checkpoints_completed 4\n");
+    expect(text).toContain("\ntrefoil_checkpoint_running 1\n");
+    expect(text).toContain("\ntrefoil_memtable_bytes 6\n");
+    expect(text).toContain("\ntrefoil_state_file_bytes 8192\n");
     expect(text).toContain('\ntrefoil_peer_queue_bytes{peer="n2"} 9\n');
     expect(text).toContain('\ntrefoil_group_commit_index{keyspace="default"} 20\n');
     expect(text).toContain('\ntrefoil_group_is_leader{keyspace="default"} 1\n');

@@ -1,6 +1,7 @@
 import { type IntervalHistogram, monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { NodeId } from "../core/contract/ids.ts";
+import type { CheckpointStatus } from "../core/log/checkpointer.ts";
 import type { NodeStatus } from "../core/node/vocabulary.ts";
 
 /** Values read when somebody asks, instead of being kept up to date on the hot path. */
@@ -8,6 +9,8 @@ export interface MetricSources {
   readonly connections: () => number;
   readonly queuedInputs: () => number;
   readonly unsyncedBytes: () => number;
+  readonly checkpoints: () => CheckpointStatus;
+  readonly stateBytes: () => number;
   readonly peerQueues: () => readonly { readonly peer: NodeId; readonly bytes: number }[];
   readonly status: () => Promise<NodeStatus>;
 }
@@ -98,6 +101,7 @@ export class Metrics {
     this.#gauge("connections", "Open client connections", sources.connections);
     this.#gauge("inputs_queued", "Inputs that no turn has taken in yet", sources.queuedInputs);
     this.#gauge("log_unsynced_bytes", "Bytes of the log not yet on disk", sources.unsyncedBytes);
+    this.#observeStorage(sources);
     this.#gauge("resident_bytes", "Resident memory", () => process.memoryUsage.rss());
     this.#gauge("uptime_seconds", "Seconds since the process started", () => process.uptime());
     for (const [suffix, percentile] of [
@@ -122,6 +126,18 @@ export class Metrics {
       },
     });
     this.#observeGroups(sources.status);
+  }
+
+  #observeStorage({ checkpoints, stateBytes }: MetricSources): void {
+    const completed = () => checkpoints().completed;
+    this.#gauge("checkpoints_completed", "Checkpoints since the process started", completed);
+    const isRunning = () => (checkpoints().isRunning ? 1 : 0);
+    this.#gauge("checkpoint_running", "1 while a checkpoint is under way", isRunning);
+    const logBytes = () => checkpoints().logBytes;
+    this.#gauge("checkpoint_log_bytes", "Bytes of log behind the last checkpoint", logBytes);
+    const memtableBytes = () => checkpoints().memtableBytes;
+    this.#gauge("memtable_bytes", "Bytes of changes that no checkpoint holds yet", memtableBytes);
+    this.#gauge("state_file_bytes", "Size of the file that the state lies in", stateBytes);
   }
 
   #observeGroups(status: () => Promise<NodeStatus>): void {

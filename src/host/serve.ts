@@ -189,6 +189,8 @@ class NodeServer implements RunningServer {
       connections: () => this.#resp.connections,
       queuedInputs: () => this.#driver.queued,
       unsyncedBytes: () => loop.unsyncedBytes,
+      checkpoints: () => loop.checkpoints,
+      stateBytes: () => this.#store?.fileBytes ?? 0,
       peerQueues: () => this.#peers.queues(),
       status: () => this.#driver.status(STATUS_WITHIN_MS),
     });

@@ -33,6 +33,17 @@ export const CHECKPOINT_MEMTABLE_BYTES_DEFAULT = 64 * 1024 * 1024;
 /** Rows per turn unless told otherwise: a third of a millisecond, which every turn then takes. */
 export const CHECKPOINT_SLICE_ROWS_DEFAULT = 100;
 
+/** What a `Checkpointer` has done, and what has gathered since. */
+export interface CheckpointStatus {
+  /** Checkpoints of this process's lifetime that are durable. */
+  readonly completed: CheckpointNumber;
+  readonly isRunning: boolean;
+  /** Bytes of log behind the last one begun: what a start would have to replay. */
+  readonly logBytes: number;
+  /** Bytes of changes in memory that none has taken over. */
+  readonly memtableBytes: number;
+}
+
 /** The checkpoint under way, and how far the log reached when its rows were set aside. */
 type Stage =
   | { readonly kind: "idle" }
@@ -91,6 +102,16 @@ export class Checkpointer {
   /** Log position of the last durable checkpoint: replay would start there. */
   get lastPosition(): LogPosition {
     return this.#store.position;
+  }
+
+  /** How far the next one is, for an operator. */
+  get status(): CheckpointStatus {
+    return {
+      completed: this.#completed,
+      isRunning: this.isRunning,
+      logBytes: this.#log.position - this.#frozenPosition,
+      memtableBytes: this.#memtable.bytes,
+    };
   }
 
   /** Whether a checkpoint is under way. */

@@ -4,7 +4,7 @@ import type { Instant, LogPosition, NodeId, RequestId } from "../contract/ids.ts
 import { type Batch, type Effect, Outbox } from "../contract/outbox.ts";
 import type { Input } from "../contract/protocol.ts";
 import type { StateStore } from "../contract/state-store.ts";
-import type { Checkpointer } from "../log/checkpointer.ts";
+import type { Checkpointer, CheckpointStatus } from "../log/checkpointer.ts";
 import type { LogWriter } from "../log/log-writer.ts";
 import type { Node } from "./node.ts";
 import type { NodeMessage, NodeReply, NodeVocabulary } from "./vocabulary.ts";
@@ -79,6 +79,10 @@ export class OrderingLoop {
   /** Bytes of the log handed over and not yet known to be on disk. */
   get unsyncedBytes(): number {
     return this.#parts.log.queuedBytes;
+  }
+
+  get checkpoints(): CheckpointStatus {
+    return this.#parts.checkpointer.status;
   }
 
   get syncedPosition(): LogPosition {

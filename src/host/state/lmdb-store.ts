@@ -28,6 +28,9 @@ type Change = readonly [key: ByteString, value: Uint8Array | null];
 
 const POSITION_BYTES = 6;
 
+/** LMDB's own name for it. */
+const DATA_FILE = "data.mdb";
+
 /** The same on every machine, so that a directory can be moved. */
 const PAGE_BYTES = 4096;
 
@@ -70,7 +73,7 @@ interface Commit {
 export function openLmdbStore(options: LmdbStoreOptions): LmdbStore {
   const directory = path.join(options.directory, STATE_DIRECTORY);
   try {
-    const isNew = !hasEnvironment(path.join(directory, "data.mdb"));
+    const isNew = !hasEnvironment(path.join(directory, DATA_FILE));
     const env = open<Buffer, Buffer>({
       path: directory,
       encoding: "binary",
@@ -151,6 +154,12 @@ export class LmdbStore implements StateStore {
     this.#view = env.useReadTransaction();
     const row = this.#getRaw(POSITION_KEY);
     this.#position = row === undefined ? 0 : getU48(valueIn(POSITION_KEY, row), 0);
+  }
+
+  /** Size of LMDB's file; it never shrinks, but its free pages are used again. */
+  get fileBytes(): number {
+    const file = path.join(this.#directory, STATE_DIRECTORY, DATA_FILE);
+    return fs.statSync(file, { throwIfNoEntry: false })?.size ?? 0;
   }
 
   get position(): LogPosition {
