@@ -216,9 +216,9 @@ export class InProcessTarget implements Target {
   #exec(spec: ExecCommand, edge: CommandEdge): Reply {
     const transaction = takeTransaction(this.session);
     if ("kind" in transaction) return transaction;
+    const present = transaction.begin(this.session, this.#server, edge);
     const encoded = encodeCommand(spec, [new Uint8Array(0), ...transaction.payloads]);
-    const reply = commandMachine.apply(encoded, this.state, 0);
-    return transaction.present(reply, this.session, this.#server, edge);
+    return present(commandMachine.apply(encoded, this.state, 0));
   }
 
   #answer(bytes: Uint8Array): Uint8Array {

@@ -86,6 +86,17 @@ export const TRANSACTION_SCRIPTS: readonly Script[] = [
     `),
   ],
   [
+    "WATCH within a transaction, and commands of our own after it",
+    lines(`
+      MULTI
+      SET a 1
+      WATCH a
+      ECHO said
+      EXEC
+      GET a
+    `),
+  ],
+  [
     "RESET ends a transaction",
     [
       ...lines(`

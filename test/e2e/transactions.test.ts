@@ -73,11 +73,19 @@ describe("MULTI and EXEC", { timeout: 60_000 }, () => {
     const client = await cluster.client(cluster.ids[1] ?? "");
     await client.call("MULTI");
     await client.call("SET", "asked", "too little");
-    expect(await client.call("TREFOIL.WITH", "W", "leader", "--", "EXEC")).toMatchObject({
-      kind: "error",
-      message: expect.stringContaining("not allowed"),
+    const withLeader = ["TREFOIL.WITH", "W", "leader", "--"];
+    expect(await client.call(...withLeader, "EXEC")).toMatchObject({
+      code: "CONCERN",
+      outcome: "not-applied",
     });
+    expect(await client.call("EXEC")).toMatchObject({ message: "EXEC without MULTI" });
+    await client.call("MULTI");
+    expect(await client.call(...withLeader, "GET", "asked")).toMatchObject({ kind: "error" });
     expect(await client.call("EXEC")).toMatchObject({ code: "EXECABORT" });
+    await client.call("MULTI");
+    await client.call("SET", "asked for all", "yes");
+    const all = await client.call("TREFOIL.WITH", "W", "all", "META", "--", "EXEC");
+    expect(all).toMatchObject({ kind: "array", items: [{ kind: "array" }, {}] });
     await client.call("TREFOIL.DEFAULTS", "W", "leader");
     await client.call("MULTI");
     await client.call("SET", "asked", "too little");

@@ -2,9 +2,10 @@ import { assert } from "../base/assert.ts";
 import { FormatError, getU16, getU32, putU16, putU32 } from "../base/bytes.ts";
 import { Slab } from "../base/slab.ts";
 import type { WallClock } from "../contract/ids.ts";
-import { array, type Reply } from "../contract/reply.ts";
+import { array, error, type Reply } from "../contract/reply.ts";
 import type { StateMachine, StateReader, StateWriter } from "../contract/state-machine.ts";
 import type { Args } from "./arguments.ts";
+import { Journal } from "./journal.ts";
 import { LIMITS } from "./limits.ts";
 import { refusalReply } from "./refusal.ts";
 import type { CommandSpec, ReadCommand, WriteCommand } from "./spec.ts";
@@ -133,12 +134,32 @@ function readOne(spec: ReadCommand, args: Args, state: StateReader, time: WallCl
  * refusal discards them all together (GEN5).
  */
 function applyAll(commands: Args, state: StateWriter, time: WallClock): Reply {
+  const journal = new Journal(state);
   const replies: Reply[] = [];
+  let answered = 0;
   for (let i = 1; i < commands.length; i += 1) {
     const { spec, args } = decodeCommand(commands[i]!);
     assert(spec.kind !== "exec", "a transaction within a transaction");
-    if (spec.kind === "read") replies.push(readOne(spec, args, state, time));
-    else replies.push(applyOne(spec, args, state, time));
+    const reply =
+      spec.kind === "read"
+        ? readOne(spec, args, journal, time)
+        : applyOne(spec, args, journal, time);
+    replies.push(reply);
+    answered += replyBytes(reply);
+    // The answer is kept for retries on every replica, and all changes are in memory at once.
+    if (answered <= LIMITS.commandBytesMax && journal.changedBytes <= LIMITS.commandBytesMax) {
+      continue;
+    }
+    journal.rollBack();
+    const text = `A transaction may change, and answer, ${LIMITS.commandBytesMax} bytes at most.`;
+    return error("LIMIT", text);
   }
   return array(replies);
+}
+
+/** About the bytes that a reply takes; only its order of magnitude matters. */
+function replyBytes(reply: Reply): number {
+  if (reply.kind === "bulk" || reply.kind === "verbatim") return 16 + reply.bytes.length;
+  if (reply.kind !== "array" && reply.kind !== "set" && reply.kind !== "map") return 16;
+  return reply.items.reduce((sum, item) => sum + replyBytes(item), 16);
 }

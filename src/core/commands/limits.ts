@@ -12,8 +12,11 @@ export const LIMITS = {
   argsMax: 131_072,
   /** Bytes of a command as it goes to the log, so that one entry stays far below a log segment. */
   commandBytesMax: 12_582_912,
-  /** Commands between MULTI and EXEC; their bytes together are those of one command at most. */
-  transactionCommandsMax: 16_384,
+  /**
+   * Commands between MULTI and EXEC. Their bytes together are those of one command at most, and so
+   * are the bytes that they change and those that they answer.
+   */
+  transactionCommandsMax: 1_024,
   /** Keys that one SCAN looks at, whatever COUNT asks: longer work would stall the node. */
   scanCountMax: 10_000,
   /** SCAN cursors that a node remembers; the least recently used goes first. */

@@ -1,4 +1,4 @@
-import { assert } from "../base/assert.ts";
+import { assert, defined } from "../base/assert.ts";
 import { array, error, OK, type Reply, redisError } from "../contract/reply.ts";
 import type { Args } from "./arguments.ts";
 import { encodeCommand } from "./command-machine.ts";
@@ -25,71 +25,78 @@ const EXEC_ABORTED = {
   outcome: null,
 } as const satisfies Reply;
 
-/** They would change the connection between one command of a transaction and the next. */
-const NOT_QUEUED: readonly string[] = ["select", "hello", "auth", "trefoil.defaults"];
+/** Commands about nothing but themselves, small in what they keep and what they answer. */
+const QUEUED_HERE: readonly string[] = ["ping", "echo", "time"];
+
+/** One of them takes as long as there are keys; many in one entry would hold every replica up. */
+const WHOLE_KEYSPACE: readonly string[] = ["keys", "scan", "randomkey", "dbsize", "flushdb"];
 
 type Queued =
   | { readonly kind: "refused"; readonly reply: Reply }
   | {
       readonly kind: "travels";
       readonly spec: ReadCommand | WriteCommand;
-      readonly payload: Args[0];
+      readonly payload: Uint8Array;
+      readonly bytes: number;
     }
-  | { readonly kind: "here"; readonly spec: ConnectionCommand; readonly args: Args };
+  | {
+      readonly kind: "here";
+      readonly spec: ConnectionCommand;
+      readonly args: Args;
+      readonly bytes: number;
+    };
 
 /**
  * The commands of a connection between MULTI and EXEC. Those for the keyspace become one entry of
  * its log and are applied together, so that nobody sees or gets between half of them (LEAD9); those
- * about the connection are carried out by the accepting node when EXEC is answered.
+ * about the connection are carried out by the accepting node when it takes EXEC in.
  */
 export class Transaction {
-  readonly #queued: Queued[] = [];
+  #queued: Queued[] = [];
   #bytes = 0;
   /** A command was refused: EXEC will carry out none. */
   hasFailed = false;
 
   /** Takes a command in; the answer is QUEUED or why not. */
   queue(spec: CommandSpec | undefined, args: Args, edge: CommandEdge): Reply {
+    // As in Redis, it ends nothing.
+    if (spec?.name === "watch") return redisError("WATCH inside MULTI is not allowed");
     const refused = checkForm(spec, args) ?? this.#take(spec, args, edge);
-    if (refused !== null) this.hasFailed = true;
+    if (refused !== null) this.fail();
     return refused ?? QUEUED;
+  }
+
+  /** None will be executed: nothing need be kept. */
+  fail(): void {
+    this.hasFailed = true;
+    this.#queued = [];
+    this.#bytes = 0;
   }
 
   #take(spec: CommandSpec | undefined, args: Args, edge: CommandEdge): Reply | null {
     assert(spec !== undefined, "an unknown command is refused before");
+    if (spec.kind === "connection" && spec.refused !== undefined) {
+      return redisError(`${spec.name.toUpperCase()} is not available: ${spec.refused}`);
+    }
+    const travels = spec.kind === "read" || spec.kind === "write";
+    const isAllowed = travels
+      ? !WHOLE_KEYSPACE.includes(spec.name)
+      : QUEUED_HERE.includes(spec.name);
+    if (!isAllowed) {
+      const why = travels ? "it looks at the whole keyspace" : "it is about the connection";
+      return redisError(`${spec.name.toUpperCase()} inside MULTI is not allowed: ${why}`);
+    }
+    if (this.hasFailed) return null;
     if (this.#queued.length >= LIMITS.transactionCommandsMax) {
       const text = `A transaction may have ${LIMITS.transactionCommandsMax} commands at most.`;
       return error("LIMIT", text);
     }
-    if (spec.kind === "read" || spec.kind === "write")
-      return this.#takeTravelling(spec, args, edge);
-    if (spec.kind !== "connection" || spec.afterPrevious || NOT_QUEUED.includes(spec.name)) {
-      const name = spec.name.toUpperCase();
-      return redisError(
-        `${name} inside MULTI is not allowed: a transaction is one entry of one log`,
-      );
-    }
-    if (spec.refused !== undefined) {
-      return redisError(`${spec.name.toUpperCase()} is not available: ${spec.refused}`);
-    }
-    // The arguments lie in what was read from the socket, which is not kept.
-    this.#queued.push({ kind: "here", spec, args: args.map((arg) => arg.slice()) });
-    return null;
-  }
-
-  #takeTravelling(spec: ReadCommand | WriteCommand, given: Args, edge: CommandEdge): Reply | null {
-    const args = checkArguments(spec, given) ?? spec.toWire?.(given, edge) ?? given;
-    if ("kind" in args) {
-      // As in Redis, its place in the array says so, and the others are executed.
-      this.#queued.push({ kind: "refused", reply: args });
-      return null;
-    }
-    const payload = encodeCommand(spec, args);
-    this.#bytes += payload.length;
+    const queued = travels ? travelling(spec, args, edge) : here(spec, args);
+    this.#bytes += queued.kind === "refused" ? 0 : queued.bytes;
     if (this.#bytes > LIMITS.commandBytesMax) {
       return error("LIMIT", `A transaction may have ${LIMITS.commandBytesMax} bytes at most.`);
     }
-    this.#queued.push({ kind: "travels", spec, payload });
+    this.#queued.push(queued);
     return null;
   }
 
@@ -98,21 +105,44 @@ export class Transaction {
     return this.#queued.flatMap((each) => (each.kind === "travels" ? [each.payload] : []));
   }
 
-  /** The client's reply, made of the entry's: an error, or an array of `payloads`' replies. */
-  present(reply: Reply, session: ClientSession, server: ServerView, edge: CommandEdge): Reply {
-    if (reply.kind !== "array") return reply;
-    let next = 0;
-    const replies = this.#queued.map((each) => {
-      if (each.kind === "refused") return each.reply;
-      if (each.kind === "here") return each.spec.run(each.args, session, server);
-      const travelled = reply.items[next];
-      next += 1;
-      assert(travelled !== undefined, "a command of a transaction without its reply");
-      return each.spec.fromWire?.(travelled, edge) ?? travelled;
+  /**
+   * EXEC is taken in: the commands about the connection are carried out now, in the connection's
+   * order. What comes of the entry's reply is given to the function that is returned.
+   */
+  begin(session: ClientSession, server: ServerView, edge: CommandEdge): (reply: Reply) => Reply {
+    const ours = this.#queued.map((each) => {
+      return each.kind === "here" ? each.spec.run(each.args, session, server) : null;
     });
-    assert(next === reply.items.length, "a reply of a transaction without its command");
+    return (reply) => (reply.kind === "array" ? this.#merge(reply.items, ours, edge) : reply);
+  }
+
+  #merge(travelled: readonly Reply[], ours: readonly (Reply | null)[], edge: CommandEdge): Reply {
+    let next = 0;
+    const replies = this.#queued.map((each, i) => {
+      if (each.kind === "refused") return each.reply;
+      if (each.kind === "here") return defined(ours[i], "a command of ours without its reply");
+      const reply = defined(travelled[next], "a command of a transaction without its reply");
+      next += 1;
+      return each.spec.fromWire?.(reply, edge) ?? reply;
+    });
+    assert(next === travelled.length, "a reply of a transaction without its command");
     return array(replies);
   }
+}
+
+function travelling(spec: ReadCommand | WriteCommand, given: Args, edge: CommandEdge): Queued {
+  const args = checkArguments(spec, given) ?? spec.toWire?.(given, edge) ?? given;
+  // As in Redis, its place in the array says so, and the others are executed.
+  if ("kind" in args) return { kind: "refused", reply: args };
+  const payload = encodeCommand(spec, args);
+  return { kind: "travels", spec, payload, bytes: payload.length };
+}
+
+/** The arguments lie in what was read from the socket, which is not kept. */
+function here(spec: CommandSpec, given: Args): Queued {
+  assert(spec.kind === "connection", "only commands about the connection are carried out here");
+  const args = given.map((arg) => arg.slice());
+  return { kind: "here", spec, args, bytes: args.reduce((sum, arg) => sum + arg.length, 0) };
 }
 
 /** Whether a command is carried out within a transaction rather than queued: it ends it, or not. */
@@ -129,7 +159,7 @@ export function refuseInTransaction(
   wrong: Reply,
 ): Reply {
   if (spec?.kind !== "exec") {
-    if (session.transaction !== null) session.transaction.hasFailed = true;
+    session.transaction?.fail();
     return wrong;
   }
   session.transaction = null;

@@ -142,7 +142,7 @@ export class Router {
     const spec = lookupCommand(args[0]!);
     const wrong = checkCall(spec, args);
     const { transaction } = connection.session;
-    if (transaction !== null && !isForTransactions(spec)) {
+    if (transaction !== null && !isForTransactions(spec) && !isWithExec(spec, args)) {
       slot.command = spec?.name ?? "";
       slot.reply = transaction.queue(spec, args, this.#edge);
       return;
@@ -295,10 +295,10 @@ export class Router {
       slot.reply = refused;
       return;
     }
-    const present = (reply: Reply) => transaction.present(reply, session, this.#view, this.#edge);
+    const present = transaction.begin(session, this.#view, this.#edge);
     const { payloads } = transaction;
     if (payloads.length === 0) {
-      slot.lazy = () => present(array([]));
+      slot.reply = present(array([]));
       return;
     }
     slot.present = present;
@@ -420,6 +420,13 @@ export class Router {
       });
     }
   }
+}
+
+/** `TREFOIL.WITH … -- EXEC` ends a transaction; its options are EXEC's. */
+function isWithExec(spec: CommandSpec | undefined, args: readonly Uint8Array[]): boolean {
+  if (spec?.kind !== "with") return false;
+  const parsed = parseWith(args);
+  return !("kind" in parsed) && lookupCommand(parsed.rest[0]!)?.kind === "exec";
 }
 
 const NAME_LEFT_OUT = new Uint8Array(0);

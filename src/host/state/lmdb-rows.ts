@@ -13,6 +13,29 @@ export const STATE_DIRECTORY = "state";
 /** Behind every group's rows: where replay starts. Rows of groups begin with a group id. */
 export const POSITION_KEY: Buffer = Buffer.alloc(8, 0xff);
 
+/** One finished commit, as long as somebody looks at it: LMDB keeps its pages until then. */
+export class View {
+  readonly transaction: Transaction;
+  #users = 1;
+
+  /** For its first user. */
+  constructor(env: Env) {
+    // Without this, the library would hand out the transaction that it has.
+    env.resetReadTxn();
+    this.transaction = env.useReadTransaction();
+  }
+
+  use(): View {
+    this.#users += 1;
+    return this;
+  }
+
+  release(): void {
+    this.#users -= 1;
+    if (this.#users === 0) this.transaction.done();
+  }
+}
+
 /** In front of every value: its checksum and its key's (STO7). */
 const CHECKSUM_BYTES = 4;
 

@@ -1,6 +1,6 @@
 import fs from "node:fs";
 import path from "node:path";
-import { open, type Transaction } from "lmdb";
+import { open } from "lmdb";
 import { assert, defined } from "../../core/base/assert.ts";
 import { type ByteString, getU48, putU48 } from "../../core/base/bytes.ts";
 import { type DiskCompletion, DiskError, type DiskOp } from "../../core/contract/disk.ts";
@@ -20,6 +20,7 @@ import {
   rowOf,
   rowsIn,
   STATE_DIRECTORY,
+  View,
   valueIn,
 } from "./lmdb-rows.ts";
 import { LmdbSnapshot } from "./lmdb-snapshot.ts";
@@ -139,7 +140,8 @@ export class LmdbStore implements StateStore {
   readonly #onCompletion: (completion: DiskCompletion) => void;
   readonly #waiting = new Map<DiskOp, () => void>();
   readonly #snapshots = new Set<LmdbSnapshot>();
-  #view: Transaction;
+  /** The last finished commit. */
+  #view: View;
   #position: LogPosition;
   #commit: Commit | null = null;
   #failure: DiskError | null = null;
@@ -151,7 +153,7 @@ export class LmdbStore implements StateStore {
     this.#directory = options.directory;
     this.#nextOp = options.nextOp;
     this.#onCompletion = options.onCompletion;
-    this.#view = env.useReadTransaction();
+    this.#view = new View(env);
     const row = this.#getRaw(POSITION_KEY);
     this.#position = row === undefined ? 0 : getU48(valueIn(POSITION_KEY, row), 0);
   }
@@ -183,11 +185,11 @@ export class LmdbStore implements StateStore {
   }
 
   #getRaw(stored: Buffer): Buffer | undefined {
-    return this.#env.get(stored, { transaction: this.#view });
+    return this.#env.get(stored, { transaction: this.#view.transaction });
   }
 
   rows(from: ByteString, to: ByteString | null): Iterable<Row> {
-    return rowsIn(this.#env, this.#view, from, to);
+    return rowsIn(this.#env, this.#view.transaction, from, to);
   }
 
   begin(position: LogPosition, changes: Iterator<Change>): void {
@@ -286,15 +288,12 @@ export class LmdbStore implements StateStore {
     this.#commit = null;
     this.#position = commit.position;
     const before = this.#view;
-    // Without this, the library would hand out the transaction that it has.
-    this.#env.resetReadTxn();
-    this.#view = this.#env.useReadTransaction();
-    before.done();
+    this.#view = new View(this.#env);
+    before.release();
   }
 
   openSnapshot(from: ByteString, to: ByteString): SnapshotHandle {
-    this.#env.resetReadTxn();
-    const snapshot = new LmdbSnapshot(this.#env, this.#env.useReadTransaction(), from, to, () => {
+    const snapshot = new LmdbSnapshot(this.#env, this.#view.use(), from, to, () => {
       this.#snapshots.delete(snapshot);
     });
     this.#snapshots.add(snapshot);
@@ -352,7 +351,7 @@ export class LmdbStore implements StateStore {
       await commit.ended;
     }
     for (const snapshot of [...this.#snapshots]) snapshot.release();
-    this.#view.done();
+    this.#view.release();
     await this.#env.close();
   }
 }
