@@ -67,13 +67,21 @@ async function serve(config: NodeConfig, supervised: boolean): Promise<ExitCode>
 }
 
 /**
+ * LMDB's library throws some failures of the disk where nobody can catch them. Nothing was committed
+ * then, and the log has it all.
+ */
+function isOfStateStore(failure: unknown): boolean {
+  return failure instanceof Error && /[\\/]node_modules[\\/]lmdb[\\/]/.test(failure.stack ?? "");
+}
+
+/**
  * Half a change may be in memory: nothing is acknowledged any more, and nothing can be saved that
  * is not on disk already.
  */
 function endOnUncaught(logger: Logger): void {
   const end = (failure: unknown) => {
     logger.fatal({ err: failure }, `uncaught: ${String(failure)}`);
-    process.exit(EXIT.bug);
+    process.exit(isOfStateStore(failure) ? EXIT.disk : EXIT.bug);
   };
   process.on("uncaughtException", end);
   process.on("unhandledRejection", end);

@@ -129,9 +129,10 @@ function syncDirectories(...directories: readonly string[]): void {
  * Rows in LMDB, each commit one atomic transaction over sorted keys (STO5).
  *
  * The transaction stays open over many turns of the loop, and each turn's `work` puts a slice of
- * rows into it; LMDB commits and syncs in a thread of its own. Everything is read in a transaction
- * that shows the last finished commit, whatever the open one has come to, and is renewed when a
- * commit is done.
+ * rows into it; LMDB commits and syncs in a thread of its own. Rows and snapshots are read in a view
+ * of the last finished commit, which is renewed when one is done. While a transaction is open, `get`
+ * and `has` see what it has come to, since the library reads single keys through it: the memtable
+ * holds every key of it and hides that (STO5).
  */
 export class LmdbStore implements StateStore {
   readonly #env: Env;
@@ -315,8 +316,7 @@ export class LmdbStore implements StateStore {
     const isWrapped = failure instanceof Error && "commitError" in failure;
     const cause = isWrapped ? await Promise.resolve(failure.commitError).catch(itself) : failure;
     // LMDB calls a write that found no room for all of its bytes an input/output error.
-    const { bavail, bsize } = fs.statfsSync(this.#directory);
-    if (bavail * bsize >= ROOM_BYTES_MIN) return cause;
+    if (!isFull(this.#directory)) return cause;
     return new DiskError("DISK_FULL", "commit to the state store: no space is left on the device");
   }
 
@@ -353,6 +353,16 @@ export class LmdbStore implements StateStore {
     for (const snapshot of [...this.#snapshots]) snapshot.release();
     this.#view.release();
     await this.#env.close();
+  }
+}
+
+/** False also where nobody knows: a disk that fails may not even say how full it is. */
+function isFull(directory: string): boolean {
+  try {
+    const { bavail, bsize } = fs.statfsSync(directory);
+    return bavail * bsize < ROOM_BYTES_MIN;
+  } catch {
+    return false;
   }
 }
 

@@ -38,7 +38,8 @@ export class GroupCommit {
     if (waiting === 0) return;
     const isUnderWay = commitIndex < this.#releasedIndex;
     this.#heldSince ??= now;
-    const isLate = now - this.#heldSince >= limits.groupWaitMsMax;
+    // Computed as `deadline` is: a turn made exactly then must find it late.
+    const isLate = now >= this.#heldSince + limits.groupWaitMsMax;
     if (isUnderWay && !isLate && waiting < limits.groupEntriesMax) return;
     this.#releasedIndex = lastIndex;
     this.#heldSince = null;
