@@ -67,7 +67,7 @@ async function serve(config: NodeConfig, supervised: boolean): Promise<ExitCode>
 }
 
 /**
- * LMDB's library throws some failures of the disk where nobody can catch them. Nothing was committed
+ * LMDB's library throws some failures of the disk where none can catch them. Nothing was committed
  * then, and the log has it all.
  */
 function isOfStateStore(failure: unknown): boolean {

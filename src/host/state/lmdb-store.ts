@@ -129,10 +129,10 @@ function syncDirectories(...directories: readonly string[]): void {
  * Rows in LMDB, each commit one atomic transaction over sorted keys (STO5).
  *
  * The transaction stays open over many turns of the loop, and each turn's `work` puts a slice of
- * rows into it; LMDB commits and syncs in a thread of its own. Rows and snapshots are read in a view
- * of the last finished commit, which is renewed when one is done. While a transaction is open, `get`
- * and `has` see what it has come to, since the library reads single keys through it: the memtable
- * holds every key of it and hides that (STO5).
+ * rows into it; LMDB commits and syncs in a thread of its own. Rows and snapshots are read in a
+ * view of the last finished commit, which is renewed when one is done. While a transaction is open,
+ * `get` and `has` see what it has come to, since the library reads single keys through it: the
+ * memtable holds every key of it and hides that (STO5).
  */
 export class LmdbStore implements StateStore {
   readonly #env: Env;
