@@ -105,37 +105,23 @@ describe("a transaction", () => {
   });
 
   test("changes and answers as many bytes as one command has, or nothing", () => {
-    const target = new InProcessTarget();
     const large = "x".repeat(LIMITS.commandBytesMax / 2);
-    ask(target, "SET", "large", large);
-    ask(target, "SET", "before", "1");
-    for (const tooMuch of [
+    const tooMuch = [
       ["GET", "large"],
-      ["APPEND", "other", large],
-    ]) {
-      ask(target, "MULTI");
-      ask(target, "SET", "before", "2");
-      ask(target, "SET", "new", "2");
-      ask(target, "DEL", "large");
-      ask(target, "SET", "large", "small");
-      ask(target, "EXEC");
-      ask(target, "SET", "large", large);
-      ask(target, "SET", "before", "1");
-      ask(target, "DEL", "new");
+      ["COPY", "large", "copy", "REPLACE"],
+    ];
+    for (const command of tooMuch) {
+      const target = new InProcessTarget();
+      ask(target, "MSET", "large", large, "before", "1");
       ask(target, "MULTI");
       ask(target, "SET", "before", "2");
       ask(target, "INCR", "new");
       ask(target, "RENAME", "before", "renamed");
-      if (tooMuch[0] === "GET") for (let i = 0; i < 3; i += 1) ask(target, ...tooMuch);
-      else for (let i = 0; i < 4; i += 1) ask(target, "COPY", "large", `copy:${i}`);
+      for (let i = 0; i < 3; i += 1) ask(target, ...command);
       ask(target, "DEL", "large");
-      expect(ask(target, "EXEC")).toMatch(/^LIMIT .* not-applied$/);
-      expect(ask(target, "MGET", "before", "new", "renamed", "copy:0")).toEqual([
-        "1",
-        null,
-        null,
-        null,
-      ]);
+      expect(ask(target, "EXEC"), command[0]).toMatch(/^LIMIT .* not-applied$/);
+      const left = ask(target, "MGET", "before", "new", "renamed", "copy");
+      expect(left).toEqual(["1", null, null, null]);
       expect(ask(target, "STRLEN", "large")).toBe(large.length);
     }
   });
@@ -152,6 +138,19 @@ describe("a transaction", () => {
     expect(ask(target, "ECHO", `${large}x`)).toMatch(/^LIMIT .* not-applied$/);
     ask(target, "DISCARD");
   });
+});
+
+test("MGET and BITOP gather as many bytes as the limit says, and not one more", () => {
+  const target = new InProcessTarget();
+  const quarter = "x".repeat(LIMITS.gatheredBytesMax / 4);
+  ask(target, "SET", "k", quarter);
+  ask(target, "SET", "one", "1");
+  const most = ["k", "k", "k", "k"];
+  expect(ask(target, "MGET", ...most)).toHaveLength(4);
+  expect(ask(target, "BITOP", "AND", "result", ...most)).toBe(quarter.length);
+  expect(ask(target, "MGET", ...most, "one")).toMatch(/^LIMIT .* not-applied$/);
+  expect(ask(target, "BITOP", "AND", "other", ...most, "one")).toMatch(/^LIMIT .* not-applied$/);
+  expect(ask(target, "EXISTS", "other")).toBe(0);
 });
 
 describe("TREFOIL.WITH", () => {

@@ -13,7 +13,7 @@ import {
   singleLeaderOnly,
   type WriteCommand,
 } from "./spec.ts";
-import { emptyRow, registerAt, VALUE_AT, valueLength } from "./value.ts";
+import { checkGathered, emptyRow, registerAt, VALUE_AT, valueLength } from "./value.ts";
 
 const ONE_ORDER = singleLeaderOnly(
   "It needs one order of all writes: use a single-leader keyspace",
@@ -276,7 +276,13 @@ const BITOP: WriteCommand = {
   apply(args, state) {
     const operation = bitOperation(args);
     const rows: (Uint8Array | undefined)[] = [];
-    for (let i = 3; i < args.length; i += 1) rows.push(registerAt(state, toByteString(args[i]!)));
+    let bytes = 0;
+    for (let i = 3; i < args.length; i += 1) {
+      const row = registerAt(state, toByteString(args[i]!));
+      bytes += valueLength(row);
+      checkGathered(bytes);
+      rows.push(row);
+    }
     const result = combine(state, operation, rows);
     const destination = toByteString(args[2]!);
     if (valueLength(result) === 0) state.delete(destination);

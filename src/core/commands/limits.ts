@@ -17,6 +17,8 @@ export const LIMITS = {
    * are the bytes that they change and those that they answer.
    */
   transactionCommandsMax: 1_024,
+  /** Bytes of values that one command holds at once: MGET's answer, BITOP's sources. */
+  gatheredBytesMax: 33_554_432,
   /** Keys that one SCAN looks at, whatever COUNT asks: longer work would stall the node. */
   scanCountMax: 10_000,
   /** SCAN cursors that a node remembers; the least recently used goes first. */

@@ -1,4 +1,4 @@
-import { type Reply, redisError } from "../contract/reply.ts";
+import { error, type Reply, redisError } from "../contract/reply.ts";
 
 /**
  * How a command says no: thrown before the command has changed anything, and turned into its reply
@@ -17,6 +17,11 @@ export class Refusal extends Error {
 /** Refuses with a text as Redis words it; `code` is the first word. */
 export function refuse(message: string, code = "ERR"): never {
   throw new Refusal(redisError(message, code));
+}
+
+/** Refuses what would go beyond a limit (docs/limits.md): not applied. */
+export function refuseLimit(message: string): never {
+  throw new Refusal(error("LIMIT", message));
 }
 
 /** Refuses a command whose options make no sense, in Redis's words. */

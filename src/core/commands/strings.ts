@@ -15,6 +15,7 @@ import {
   type WriteCommand,
 } from "./spec.ts";
 import {
+  checkGathered,
   checkValueLength,
   emptyRow,
   isRegister,
@@ -219,8 +220,11 @@ const MGET: ReadCommand = {
   complexity: "O(N) in the number of keys",
   read(args, state) {
     const items: Reply[] = [];
+    let bytes = 0;
     for (let i = 1; i < args.length; i += 1) {
       const row = state.get(toByteString(args[i]!));
+      bytes += valueLength(row);
+      checkGathered(bytes);
       items.push(row === undefined || !isRegister(row) ? NULL : bulk(registerValue(row)));
     }
     return array(items);

@@ -10,10 +10,9 @@ const ONE_ORDER = singleLeaderOnly(
   "A transaction needs one order of all writes: use a single-leader keyspace",
 );
 
-const MULTI: TransactionCommand = {
+const HERE = {
   kind: "transaction",
   id: 0,
-  name: "multi",
   arity: 1,
   usage: "",
   group: "transactions",
@@ -21,6 +20,11 @@ const MULTI: TransactionCommand = {
   categories: ["transaction"],
   keys: null,
   models: EVERY_MODEL,
+} as const;
+
+const MULTI: TransactionCommand = {
+  ...HERE,
+  name: "multi",
   since: "1.2.0",
   summary: "Begins a transaction: the commands up to EXEC are queued.",
   complexity: "O(1)",
@@ -29,16 +33,8 @@ const MULTI: TransactionCommand = {
 };
 
 const DISCARD: TransactionCommand = {
-  kind: "transaction",
-  id: 0,
+  ...HERE,
   name: "discard",
-  arity: 1,
-  usage: "",
-  group: "transactions",
-  flags: ["noscript", "loading", "stale", "fast"],
-  categories: ["transaction"],
-  keys: null,
-  models: EVERY_MODEL,
   since: "2.0.0",
   summary: "Forgets the queued commands and ends the transaction.",
   complexity: "O(N) in the queued commands",

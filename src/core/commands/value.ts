@@ -2,7 +2,7 @@ import type { ByteString } from "../base/bytes.ts";
 import { bulk, NULL, type Reply } from "../contract/reply.ts";
 import type { StateReader, StateWriter } from "../contract/state-machine.ts";
 import { LIMITS } from "./limits.ts";
-import { refuse } from "./refusal.ts";
+import { refuse, refuseLimit } from "./refusal.ts";
 
 /**
  * A row is one byte that says its kind, and the value. The numbers are on disk and
@@ -70,6 +70,15 @@ export function checkValueLength(bytes: number): void {
   if (bytes > LIMITS.valueBytesMax) {
     refuse("string exceeds maximum allowed size (proto-max-bulk-len)");
   }
+}
+
+/**
+ * Refuses to hold more values at once: each is a copy from the store, and a read's answer has to
+ * fit a frame between nodes.
+ */
+export function checkGathered(bytes: number): void {
+  if (bytes <= LIMITS.gatheredBytesMax) return;
+  refuseLimit(`One command may gather values of ${LIMITS.gatheredBytesMax} bytes at most.`);
 }
 
 /** Makes the key a register with these bytes. */
