@@ -27,6 +27,8 @@ function group(change: Partial<Group> = {}): Group {
     lagEntries: 2,
     lagMs: 12.6,
     keys: 5,
+    expiring: 0,
+    collections: 0,
     halted: null,
     peers: [],
     ...change,

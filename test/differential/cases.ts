@@ -1,3 +1,4 @@
+import { EXPIRY_SCRIPTS } from "./expiry-scripts.ts";
 import { KEY_AND_SERVER_SCRIPTS } from "./key-and-server-scripts.ts";
 import type { DifferentialCase } from "./steps.ts";
 import { STRING_SCRIPTS } from "./string-scripts.ts";
@@ -10,6 +11,7 @@ export const CASES: readonly DifferentialCase[] = [
   ...STRING_SCRIPTS,
   ...KEY_AND_SERVER_SCRIPTS,
   ...TRANSACTION_SCRIPTS,
+  ...EXPIRY_SCRIPTS,
 ].flatMap(([name, steps]) =>
   ([2, 3] as const).map((resp) => ({ name: `${name} (RESP${resp})`, resp, steps })),
 );

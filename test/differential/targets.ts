@@ -5,8 +5,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { encodeUtf8, toByteString } from "../../src/core/base/bytes.ts";
-import { SortedMap } from "../../src/core/base/sorted-map.ts";
-import { commandMachine, encodeCommand } from "../../src/core/commands/command-machine.ts";
+import { encodeCommand } from "../../src/core/commands/command-machine.ts";
 import { ScanCursors } from "../../src/core/commands/scan-cursors.ts";
 import type { ServerView } from "../../src/core/commands/server-view.ts";
 import { ClientSession } from "../../src/core/commands/session.ts";
@@ -18,10 +17,11 @@ import {
   runTransactionCommand,
   takeTransaction,
 } from "../../src/core/commands/transactions.ts";
+import { encodeReadSet } from "../../src/core/commands/watched-keys.ts";
 import { type Reply, redisError } from "../../src/core/contract/reply.ts";
-import type { StateWriter } from "../../src/core/contract/state-machine.ts";
 import { RespEncoder } from "../../src/core/wire/resp-encoder.ts";
 import { ProtocolError, RespParser } from "../../src/core/wire/resp-parser.ts";
+import { TestKeyspace } from "../raft/test-keyspace.ts";
 
 /** Something that speaks RESP. One connection; replies come back as raw bytes, one per request. */
 export interface Target {
@@ -124,50 +124,20 @@ export class SocketTarget implements Target {
   }
 }
 
-/** A keyspace's rows in a sorted map. */
-export class MapState implements StateWriter {
-  readonly #rows = new SortedMap<Uint8Array>();
-
-  get size(): number {
-    return this.#rows.size;
-  }
-
-  get(key: string): Uint8Array | undefined {
-    return this.#rows.get(key);
-  }
-
-  rows(from: string, to: string | null) {
-    return this.#rows.entries(from, to);
-  }
-
-  row(bytes: number): Uint8Array {
-    return new Uint8Array(bytes);
-  }
-
-  set(key: string, value: Uint8Array): void {
-    this.#rows.set(key, value);
-  }
-
-  delete(key: string): boolean {
-    return this.#rows.delete(key);
-  }
-
-  clear(): void {
-    this.#rows.clear();
-  }
-}
-
 /** The command table without replication: parser, table, state machine, encoder. */
 export class InProcessTarget implements Target {
   readonly session = new ClientSession(1, "127.0.0.1:1", 0);
-  readonly state = new MapState();
+  readonly keyspace = new TestKeyspace();
   readonly #parser = new RespParser();
   readonly #encoder = new RespEncoder();
   readonly #cursors = new ScanCursors();
   readonly #server: ServerView;
 
-  constructor() {
-    this.#server = serverView(this.session, this.state);
+  readonly #wallMs: () => number;
+
+  constructor(wallMs: () => number = Date.now) {
+    this.#wallMs = wallMs;
+    this.#server = serverView(this.session, this.keyspace);
   }
 
   run(requests: readonly (readonly Uint8Array[])[]): Promise<Uint8Array[]> {
@@ -193,6 +163,7 @@ export class InProcessTarget implements Target {
     const spec = lookupCommand(args[0]!);
     const wrong = checkCall(spec, args);
     const edge = { cursors: this.#cursors, random: () => random };
+    this.keyspace.time = Math.max(this.keyspace.time, this.#wallMs());
     const { transaction } = this.session;
     if (transaction !== null && !isForTransactions(spec)) {
       return transaction.queue(spec, args, edge);
@@ -203,22 +174,30 @@ export class InProcessTarget implements Target {
     if (spec.kind === "exec") return this.#exec(spec, edge);
     if (spec.kind === "connection") return spec.run(args, this.session, this.#server);
     if (spec.kind === "with" || spec.kind === "wait") return redisError("not in this stand-in");
+    if (spec.kind === "watch") {
+      const taken = this.session.watched.add(0, args);
+      if (typeof taken !== "function") return taken;
+      return taken(this.keyspace.read(encodeCommand(spec, args)));
+    }
     const travelling = spec.toWire?.(args, edge) ?? args;
     if ("kind" in travelling) return travelling;
     const encoded = encodeCommand(spec, travelling);
     const reply =
-      spec.kind === "write"
-        ? commandMachine.apply(encoded, this.state, 0)
-        : commandMachine.read(encoded, this.state, 0);
+      spec.kind === "write" ? this.keyspace.apply(encoded) : this.keyspace.read(encoded);
     return spec.fromWire?.(reply, edge) ?? reply;
   }
 
   #exec(spec: ExecCommand, edge: CommandEdge): Reply {
-    const transaction = takeTransaction(this.session);
-    if ("kind" in transaction) return transaction;
+    const taken = takeTransaction(this.session);
+    if ("kind" in taken) return taken;
+    const { transaction, watched } = taken;
     const present = transaction.begin(this.session, this.#server, edge);
-    const encoded = encodeCommand(spec, [new Uint8Array(0), ...transaction.payloads]);
-    return present(commandMachine.apply(encoded, this.state, 0));
+    const encoded = encodeCommand(spec, [
+      new Uint8Array(0),
+      encodeReadSet(watched.reads),
+      ...transaction.payloads,
+    ]);
+    return present(this.keyspace.apply(encoded));
   }
 
   #answer(bytes: Uint8Array): Uint8Array {
@@ -237,7 +216,7 @@ export class InProcessTarget implements Target {
 }
 
 /** A node of one keyspace, as far as commands ask for it. */
-export function serverView(session: ClientSession, state: MapState): ServerView {
+export function serverView(session: ClientSession, keyspace: TestKeyspace): ServerView {
   return {
     version: "0.1.0",
     node: "n1",
@@ -265,7 +244,7 @@ export function serverView(session: ClientSession, state: MapState): ServerView 
         lastIndex: 13,
         lagEntries: 0,
         lagMs: 0,
-        keys: state.size,
+        ...keyspace.state.counts,
         halted: null,
         peers: [{ node: "n2", matchIndex: 11, state: "replicate" }],
       },

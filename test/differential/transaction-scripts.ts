@@ -109,4 +109,84 @@ export const TRANSACTION_SCRIPTS: readonly Script[] = [
       run("PING"),
     ],
   ],
+  [
+    "WATCH and UNWATCH",
+    lines(`
+      SET k 1
+      WATCH k
+      MULTI
+      SET k 2
+      EXEC
+      WATCH k
+      SET k 3
+      MULTI
+      SET k 4
+      EXEC
+      GET k
+      MULTI
+      SET k 5
+      EXEC
+      WATCH k none
+      SET none 1
+      MULTI
+      PING
+      EXEC
+      WATCH k
+      DEL k
+      SET k 6
+      MULTI
+      EXEC
+      WATCH k
+      SET k 7
+      UNWATCH
+      MULTI
+      SET k 8
+      EXEC
+      WATCH k
+      SET k 9
+      MULTI
+      DISCARD
+      MULTI
+      GET k
+      EXEC
+      WATCH k
+      MULTI
+      WATCH k
+      UNWATCH
+      GET k
+      EXEC
+      WATCH k
+      SET k 10
+      RESET
+      MULTI
+      GET k
+      EXEC
+      WATCH k
+      SET k 11
+      EXEC
+      MULTI
+      GET k
+      EXEC
+      WATCH
+      WATCH k
+      EXPIREAT k 1
+      MULTI
+      PING
+      EXEC
+      WATCH a b
+      WATCH b c
+      SET c 1
+      MULTI
+      PING
+      EXEC
+      WATCH a
+      MULTI
+      NOSUCH
+      EXEC
+      SET a 1
+      MULTI
+      GET a
+      EXEC
+    `),
+  ],
 ];

@@ -10,6 +10,7 @@ import type {
   StateReader,
   StateWriter,
 } from "../../src/core/contract/state-machine.ts";
+import { REGISTER, VALUE_AT } from "../../src/core/values/row.ts";
 
 /**
  * Commands as text: `SET k v`, `APPEND k v`, `INCR k`, `DEL k`, `GET k`, and `FAIL`, which throws
@@ -21,18 +22,18 @@ export const toyMachine: StateMachine = {
     const old = textAt(state, bytesOf(key));
     switch (name) {
       case "SET":
-        state.set(bytesOf(key), encodeUtf8(value));
+        state.set(bytesOf(key), rowOf(value));
         return OK;
       case "APPEND":
-        state.set(bytesOf(key), encodeUtf8((old ?? "") + value));
+        state.set(bytesOf(key), rowOf((old ?? "") + value));
         return integer((old ?? "").length + value.length);
       case "INCR":
-        state.set(bytesOf(key), encodeUtf8(String(Number(old ?? 0) + 1)));
+        state.set(bytesOf(key), rowOf(String(Number(old ?? 0) + 1)));
         return integer(Number(old ?? 0) + 1);
       case "DEL":
         return integer(state.delete(bytesOf(key)) ? 1 : 0);
       default:
-        state.set(bytesOf("half"), encodeUtf8("done"));
+        state.set(bytesOf("half"), rowOf("done"));
         throw new Error(`a bug in ${name}`);
     }
   },
@@ -50,5 +51,13 @@ function bytesOf(text: string): ByteString {
 
 function textAt(state: StateReader, key: ByteString): string | undefined {
   const value = state.get(key);
-  return value === undefined ? undefined : decodeUtf8(value);
+  return value === undefined ? undefined : decodeUtf8(value.subarray(VALUE_AT));
+}
+
+function rowOf(text: string): Uint8Array {
+  const value = encodeUtf8(text);
+  const row = new Uint8Array(VALUE_AT + value.length);
+  row[0] = REGISTER;
+  row.set(value, VALUE_AT);
+  return row;
 }

@@ -57,6 +57,15 @@ export function fromByteString(text: ByteString): Uint8Array {
   return bytes;
 }
 
+/** The first byte string after all that begin with the prefix; null where there is none. */
+export function prefixEnd(prefix: ByteString): ByteString | null {
+  let length = prefix.length;
+  while (length > 0 && prefix.charCodeAt(length - 1) === 0xff) length -= 1;
+  if (length === 0) return null;
+  const last = String.fromCharCode(prefix.charCodeAt(length - 1) + 1);
+  return prefix.slice(0, length - 1) + last;
+}
+
 /** Order of bytes, as `memcmp`: what `<` says of the byte strings. */
 export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   const length = Math.min(a.length, b.length);

@@ -2,6 +2,7 @@ import { assert } from "../base/assert.ts";
 import { toByteString } from "../base/bytes.ts";
 import { array, integer, NULL, type Reply } from "../contract/reply.ts";
 import type { StateReader } from "../contract/state-machine.ts";
+import { VALUE_AT } from "../values/row.ts";
 import { type Args, integer64, isWord, narrow, parseI64 } from "./arguments.ts";
 import { bitOffset, grownCopy } from "./bits.ts";
 import { LIMITS } from "./limits.ts";
@@ -15,7 +16,7 @@ import {
   singleLeaderOnly,
   type WriteCommand,
 } from "./spec.ts";
-import { registerAt, VALUE_AT, valueLength } from "./value.ts";
+import { registerAt, valueLength } from "./value.ts";
 
 type Overflow = "wrap" | "saturate" | "fail";
 

@@ -1,6 +1,7 @@
 import { toByteString } from "../base/bytes.ts";
 import { integer, ONE, type Reply, ZERO } from "../contract/reply.ts";
 import type { StateReader, StateWriter } from "../contract/state-machine.ts";
+import { VALUE_AT } from "../values/row.ts";
 import { type Args, integerNear, isWord, parseI64 } from "./arguments.ts";
 import { LIMITS } from "./limits.ts";
 import { refuse, refuseSyntax } from "./refusal.ts";
@@ -13,7 +14,7 @@ import {
   singleLeaderOnly,
   type WriteCommand,
 } from "./spec.ts";
-import { checkGathered, emptyRow, registerAt, VALUE_AT, valueLength } from "./value.ts";
+import { checkGathered, emptyRow, registerAt, valueLength } from "./value.ts";
 
 const ONE_ORDER = singleLeaderOnly(
   "It needs one order of all writes: use a single-leader keyspace",

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { TestKeyspace } from "../../../test/raft/test-keyspace.ts";
 import { encodeUtf8, FormatError, toByteString } from "../base/bytes.ts";
-import { SortedMap } from "../base/sorted-map.ts";
 import { bulkText, integer, NULL, OK, type Reply } from "../contract/reply.ts";
-import type { StateWriter } from "../contract/state-machine.ts";
-import { CommandEncoder, commandMachine, decodeCommand, encodeCommand } from "./command-machine.ts";
+import { VALUE_AT } from "../values/row.ts";
+import { CommandEncoder, decodeCommand, encodeCommand } from "./command-machine.ts";
 import { COMMANDS, checkCall, lookupCommand } from "./table.ts";
 
 function words(...texts: string[]): Uint8Array[] {
@@ -16,45 +16,8 @@ function encoded(...texts: string[]): Uint8Array {
   return encodeCommand(lookupCommand(args[0]!)!, args);
 }
 
-class State implements StateWriter {
-  readonly map = new SortedMap<Uint8Array>();
-  changes = 0;
-
-  get size(): number {
-    return this.map.size;
-  }
-
-  get(key: string) {
-    return this.map.get(key);
-  }
-
-  rows(from: string, to: string | null) {
-    return this.map.entries(from, to);
-  }
-
-  row(bytes: number) {
-    return new Uint8Array(bytes);
-  }
-
-  set(key: string, value: Uint8Array) {
-    this.changes += 1;
-    this.map.set(key, value);
-  }
-
-  delete(key: string) {
-    const isDeleted = this.map.delete(key);
-    if (isDeleted) this.changes += 1;
-    return isDeleted;
-  }
-
-  clear() {
-    this.changes += 1;
-    this.map.clear();
-  }
-}
-
-function apply(state: State, ...texts: string[]): Reply {
-  return commandMachine.apply(encoded(...texts), state, 0);
+function apply(keyspace: TestKeyspace, ...texts: string[]): Reply {
+  return keyspace.apply(encoded(...texts));
 }
 
 describe("a command as it goes to the log", () => {
@@ -74,11 +37,12 @@ describe("a command as it goes to the log", () => {
       .sort((a, b) => parseInt(a, 10) - parseInt(b, 10));
     expect(table.join(", ")).toBe(
       "1 set, 2 get, 3 setnx, 4 getset, 5 getdel, 6 getex, 7 mget, 8 mset, 9 msetnx, 10 append, " +
-        "11 strlen, 12 getrange, 13 substr, 14 setrange, 20 incr, 21 decr, 22 incrby, 23 decrby, " +
+        "11 strlen, 12 getrange, 13 substr, 14 setrange, 15 setex, 16 psetex, 20 incr, 21 decr, 22 incrby, 23 decrby, " +
         "24 incrbyfloat, 30 lcs, 50 setbit, 51 getbit, 52 bitcount, 53 bitpos, 54 bitop, " +
         "55 bitfield, 56 bitfield_ro, 70 del, 71 unlink, 72 exists, 73 touch, 74 type, 75 rename, " +
         "76 renamenx, 77 copy, 78 dbsize, 79 flushdb, 80 object, 81 randomkey, 90 keys, 91 scan, " +
-        "100 ttl, 101 pttl, 102 expiretime, 103 pexpiretime, 104 persist",
+        "100 ttl, 101 pttl, 102 expiretime, 103 pexpiretime, 104 persist, 105 expire, 106 pexpire, " +
+        "107 expireat, 108 pexpireat",
     );
   });
 
@@ -134,29 +98,35 @@ describe("a command as it goes to the log", () => {
 
 describe("the state machine", () => {
   test("applies writes and answers reads", () => {
-    const state = new State();
+    const state = new TestKeyspace();
     expect(apply(state, "SET", "k", "1")).toEqual(OK);
     expect(apply(state, "INCR", "k")).toEqual(integer(2));
-    expect(commandMachine.read(encoded("GET", "k"), state, 0)).toEqual(bulkText("2"));
-    expect(commandMachine.read(encoded("GET", "none"), state, 0)).toEqual(NULL);
-    expect([...state.map.entries()]).toEqual([["k", Uint8Array.of(1, 0x32)]]);
+    expect(state.read(encoded("GET", "k"))).toEqual(bulkText("2"));
+    expect(state.read(encoded("GET", "none"))).toEqual(NULL);
+    const row = Uint8Array.of(1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x32);
+    expect([...state.state.rows("", null)]).toEqual([["k", row]]);
   });
 
   test("a value does not pin the frame that it came in", () => {
-    const state = new State();
+    const state = new TestKeyspace();
     const frame = encoded("SET", "k", "value");
-    commandMachine.apply(frame, state, 0);
-    expect(state.get("k")?.buffer).not.toBe(frame.buffer);
+    state.apply(frame);
+    expect(state.state.get("k")?.buffer).not.toBe(frame.buffer);
   });
 
   test("values of another kind are refused by what takes registers", () => {
-    const state = new State();
+    const state = new TestKeyspace();
     const wrongType = {
       kind: "error",
       code: "WRONGTYPE",
       message: "Operation against a key holding the wrong kind of value",
       outcome: null,
     };
+    const row = new Uint8Array(VALUE_AT);
+    row[0] = 2;
+    state.state.begin(1, 0);
+    state.state.set("c", row);
+    state.state.commit();
     for (const call of [
       ["GETSET", "c", "1"],
       ["GETDEL", "c"],
@@ -169,10 +139,8 @@ describe("the state machine", () => {
       ["BITOP", "NOT", "d", "c"],
       ["SET", "c", "1", "GET"],
     ]) {
-      state.map.set("c", Uint8Array.of(2, 0));
-      state.changes = 0;
       expect(apply(state, ...call)).toEqual(wrongType);
-      expect(state.changes).toBe(0);
+      expect(state.changedBytes).toBe(0);
     }
     for (const call of [
       ["GET", "c"],
@@ -180,13 +148,13 @@ describe("the state machine", () => {
       ["GETRANGE", "c", "0", "1"],
       ["BITPOS", "c", "1"],
     ]) {
-      expect(commandMachine.read(encoded(...call), state, 0)).toEqual(wrongType);
+      expect(state.read(encoded(...call))).toEqual(wrongType);
     }
-    expect(commandMachine.read(encoded("MGET", "c"), state, 0)).toEqual({
+    expect(state.read(encoded("MGET", "c"))).toEqual({
       kind: "array",
       items: [NULL],
     });
-    expect(commandMachine.read(encoded("TYPE", "c"), state, 0)).toEqual({
+    expect(state.read(encoded("TYPE", "c"))).toEqual({
       kind: "simple",
       text: "unknown",
     });
@@ -207,20 +175,17 @@ describe("the state machine", () => {
       fc.uint8Array({ maxLength: 12 }),
     );
     const args = fc.array(arg, { minLength: 1, maxLength: 8 });
-    const state = new State();
+    const state = new TestKeyspace();
     fc.assert(
       fc.property(fc.constantFrom(...travelling), args, (spec, rest) => {
         const all = [encodeUtf8(spec.name), ...rest];
         const isAllowed = spec.arity >= 0 ? all.length === spec.arity : all.length >= -spec.arity;
         if (!isAllowed && spec.toWire === undefined) return;
-        state.changes = 0;
+        state.changedBytes = 0;
         const command = encodeCommand(spec, all);
         // What the edge would have refused may still come from a log: it must not stop the node.
-        const reply =
-          spec.kind === "write"
-            ? commandMachine.apply(command, state, 0)
-            : commandMachine.read(command, state, 0);
-        if (reply.kind === "error" || spec.kind === "read") expect(state.changes).toBe(0);
+        const reply = spec.kind === "write" ? state.apply(command) : state.read(command);
+        if (reply.kind === "error" || spec.kind === "read") expect(state.changedBytes).toBe(0);
       }),
       { numRuns: 3000 },
     );
@@ -229,7 +194,8 @@ describe("the state machine", () => {
   test("what the edge refuses, apply refuses in the same words", () => {
     const calls = [
       ["SET", "k", "v", "NX", "XX"],
-      ["SET", "k", "v", "EX", "10"],
+      ["SET", "k", "v", "EX", "0"],
+      ["EXPIRE", "k", "1", "NX", "GT"],
       ["INCRBY", "k", "x"],
       ["SETRANGE", "k", "-1", "x"],
       ["MSET", "a", "1", "b"],
@@ -242,7 +208,7 @@ describe("the state machine", () => {
       const args = words(...call);
       const refused = checkCall(lookupCommand(args[0]!), args);
       expect(refused?.kind).toBe("error");
-      expect(apply(new State(), ...call)).toEqual(refused);
+      expect(apply(new TestKeyspace(), ...call)).toEqual(refused);
     }
   });
 });

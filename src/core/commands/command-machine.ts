@@ -2,14 +2,14 @@ import { assert } from "../base/assert.ts";
 import { FormatError, getU16, getU32, putU16, putU32 } from "../base/bytes.ts";
 import { Slab } from "../base/slab.ts";
 import type { WallClock } from "../contract/ids.ts";
-import { array, error, type Reply } from "../contract/reply.ts";
+import { array, error, NULL_ARRAY, type Reply } from "../contract/reply.ts";
 import type { StateMachine, StateReader, StateWriter } from "../contract/state-machine.ts";
 import type { Args } from "./arguments.ts";
-import { Journal } from "./journal.ts";
 import { LIMITS } from "./limits.ts";
 import { refusalReply } from "./refusal.ts";
-import type { CommandSpec, ReadCommand, WriteCommand } from "./spec.ts";
+import type { CommandSpec, ReadCommand, WatchCommand, WriteCommand } from "./spec.ts";
 import { commandById, type TravellingCommand } from "./table.ts";
+import { decodeReadSet, holds } from "./watched-keys.ts";
 
 /*
  * A command as it goes to the log, to peers and to the state machine (STO2):
@@ -101,13 +101,14 @@ function hasArity(spec: TravellingCommand, args: Args): boolean {
 export const commandMachine: StateMachine = {
   apply(command: Uint8Array, state: StateWriter, time: WallClock): Reply {
     const { spec, args } = decodeCommand(command);
-    assert(spec.kind !== "read", "not a write", spec.name);
-    return spec.kind === "exec" ? applyAll(args, state, time) : applyOne(spec, args, state, time);
+    if (spec.kind === "exec") return applyAll(args, state, time);
+    assert(spec.kind === "write", "not a write", spec.name);
+    return applyOne(spec, args, state, time);
   },
 
   read(command: Uint8Array, state: StateReader, time: WallClock): Reply {
     const { spec, args } = decodeCommand(command);
-    assert(spec.kind === "read", "not a read", spec.name);
+    assert(spec.kind === "read" || spec.kind === "watch", "not a read", spec.name);
     return readOne(spec, args, state, time);
   },
 };
@@ -120,7 +121,12 @@ function applyOne(spec: WriteCommand, args: Args, state: StateWriter, time: Wall
   }
 }
 
-function readOne(spec: ReadCommand, args: Args, state: StateReader, time: WallClock): Reply {
+function readOne(
+  spec: ReadCommand | WatchCommand,
+  args: Args,
+  state: StateReader,
+  time: WallClock,
+): Reply {
   try {
     return spec.read(args, state, time);
   } catch (failure) {
@@ -129,28 +135,30 @@ function readOne(spec: ReadCommand, args: Args, state: StateReader, time: WallCl
 }
 
 /**
- * A transaction's commands in order, each seeing what those before it have changed. One that is
- * refused has changed nothing and keeps the others from nothing, as in Redis. A throw that is no
- * refusal discards them all together (GEN5).
+ * Nothing, where what was read before has changed since (LEAD9); else the commands in order, each
+ * seeing what those before it have changed. One that is refused has changed nothing and keeps the
+ * others from nothing, as in Redis. A throw that is no refusal discards them all together (GEN5).
  */
-function applyAll(commands: Args, state: StateWriter, time: WallClock): Reply {
-  const journal = new Journal(state);
+function applyAll(args: Args, state: StateWriter, time: WallClock): Reply {
+  const [, reads, ...commands] = args;
+  if (!holds(decodeReadSet(reads ?? NAME_LEFT_OUT), state)) return NULL_ARRAY;
   const replies: Reply[] = [];
   let answered = 0;
-  for (let i = 1; i < commands.length; i += 1) {
-    const { spec, args } = decodeCommand(commands[i]!);
-    assert(spec.kind !== "exec", "a transaction within a transaction");
+  for (const command of commands) {
+    const decoded = decodeCommand(command);
+    const { spec } = decoded;
+    assert(spec.kind === "read" || spec.kind === "write", "not for transactions", spec.name);
     const reply =
       spec.kind === "read"
-        ? readOne(spec, args, journal, time)
-        : applyOne(spec, args, journal, time);
+        ? readOne(spec, decoded.args, state, time)
+        : applyOne(spec, decoded.args, state, time);
     replies.push(reply);
     answered += replyBytes(reply);
     // The answer is kept for retries on every replica, and all changes are in memory at once.
-    if (answered <= LIMITS.commandBytesMax && journal.changedBytes <= LIMITS.commandBytesMax) {
+    if (answered <= LIMITS.commandBytesMax && state.changedBytes <= LIMITS.commandBytesMax) {
       continue;
     }
-    journal.rollBack();
+    state.rollBack();
     const text = `A transaction may change, and answer, ${LIMITS.commandBytesMax} bytes at most.`;
     return error("LIMIT", text);
   }

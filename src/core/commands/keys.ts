@@ -1,4 +1,4 @@
-import { fromByteString, toByteString } from "../base/bytes.ts";
+import { type ByteString, fromByteString, toByteString } from "../base/bytes.ts";
 import {
   array,
   bulk,
@@ -11,6 +11,7 @@ import {
   ZERO,
 } from "../contract/reply.ts";
 import type { StateReader, StateWriter } from "../contract/state-machine.ts";
+import { VALUE_AT } from "../values/row.ts";
 import { type Args, integer64, isWord, lowerText, parseI64 } from "./arguments.ts";
 import { refuse, refuseSyntax } from "./refusal.ts";
 import {
@@ -25,7 +26,7 @@ import {
   TWO_KEYS,
   type WriteCommand,
 } from "./spec.ts";
-import { isRegister, VALUE_AT, valueLength } from "./value.ts";
+import { copyRow, isRegister, valueLength } from "./value.ts";
 
 const SEVERAL_KEYS = singleLeaderOnly(
   "Several keys change at once only in a single-leader keyspace",
@@ -126,7 +127,7 @@ function rename(args: Args, state: StateWriter, mayReplace: boolean): Reply {
   const row = state.get(from) ?? refuse("no such key");
   if (from === to) return mayReplace ? OK : ZERO;
   if (!mayReplace && state.get(to) !== undefined) return ZERO;
-  state.set(to, row);
+  state.set(to, copyRow(state, row));
   state.delete(from);
   return mayReplace ? OK : ONE;
 }
@@ -198,7 +199,7 @@ const COPY: WriteCommand = {
     const row = state.get(toByteString(args[1]!));
     const to = toByteString(args[2]!);
     if (row === undefined || (!replaces && state.get(to) !== undefined)) return ZERO;
-    state.set(to, row);
+    state.set(to, copyRow(state, row));
     return ONE;
   },
 };
@@ -348,11 +349,14 @@ const RANDOMKEY: ReadCommand = {
   read(args, state) {
     const drawn = args[1] === undefined ? 0 : u32Of(args[1]);
     let left = Math.floor((drawn / 0x1_0000_0000) * state.size);
+    // Some of the keys that are counted may have died.
+    let last: ByteString | null = null;
     for (const [key] of state.rows("", null)) {
-      if (left === 0) return bulk(fromByteString(key));
+      last = key;
+      if (left === 0) break;
       left -= 1;
     }
-    return NULL;
+    return last === null ? NULL : bulk(fromByteString(last));
   },
 };
 

@@ -17,6 +17,8 @@ export const LIMITS = {
    * are the bytes that they change and those that they answer.
    */
   transactionCommandsMax: 1_024,
+  /** Keys that a connection watches at once. */
+  watchedKeysMax: 1_024,
   /** Bytes of values that one command holds at once: MGET's answer, BITOP's sources. */
   gatheredBytesMax: 33_554_432,
   /** Keys that one SCAN looks at, whatever COUNT asks: longer work would stall the node. */

@@ -1,6 +1,7 @@
 import { toByteString } from "../base/bytes.ts";
 import { bulk, integer, type Reply } from "../contract/reply.ts";
-import type { StateReader, StateWriter } from "../contract/state-machine.ts";
+import type { StateWriter } from "../contract/state-machine.ts";
+import { VALUE_AT } from "../values/row.ts";
 import { type Args, integer64, narrow, parseI64 } from "./arguments.ts";
 import { addDecimals, type Decimal, formatDecimal, parseDecimal } from "./decimal.ts";
 import { refuse, refuseNotInteger } from "./refusal.ts";
@@ -12,21 +13,17 @@ import {
   singleLeaderOnly,
   type WriteCommand,
 } from "./spec.ts";
-import { registerAt, registerValue, textRow, VALUE_AT } from "./value.ts";
+import { registerAt, registerValue, textRow } from "./value.ts";
 
 const I64_MIN = -0x8000_0000_0000_0000n;
 
 function add(key: Uint8Array, increment: number | bigint, state: StateWriter): Reply {
   const name = toByteString(key);
-  const before = numberAt(state, name);
+  const row = registerAt(state, name);
+  const before = row === undefined ? 0 : (parseI64(row, VALUE_AT) ?? refuseNotInteger());
   const sum = addI64(before, increment) ?? refuse("increment or decrement would overflow");
-  state.set(name, textRow(state, String(sum)));
+  state.set(name, textRow(state, String(sum), row));
   return integer(sum);
-}
-
-function numberAt(state: StateReader, key: string): number | bigint {
-  const row = registerAt(state, key);
-  return row === undefined ? 0 : (parseI64(row, VALUE_AT) ?? refuseNotInteger());
 }
 
 /** The sum within 64 bits, else null; bigints only where numbers would not be exact. */
@@ -109,7 +106,7 @@ function addFloat(args: Args, state: StateWriter): Reply {
   if (before === "infinite" || increment === "infinite") {
     return refuse("increment would produce NaN or Infinity");
   }
-  const sum = textRow(state, formatDecimal(addDecimals(before, increment)));
+  const sum = textRow(state, formatDecimal(addDecimals(before, increment)), row);
   state.set(key, sum);
   return bulk(registerValue(sum));
 }

@@ -39,11 +39,6 @@ export function refuseArity(name: string): never {
   return refuse(`wrong number of arguments for '${name}' command`);
 }
 
-/** For options and commands whose meaning comes with key expiry. */
-export function refuseExpiry(what: string): never {
-  return refuse(`${what} is not available: key expiry comes in a later version of Trefoil`);
-}
-
 /** The reply that a `Refusal` carries; rethrows everything else, which is a bug (GEN5). */
 export function refusalReply(failure: unknown): Reply {
   if (failure instanceof Refusal) return failure.reply;

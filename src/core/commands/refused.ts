@@ -1,8 +1,6 @@
 import { redisError } from "../contract/reply.ts";
 import { type CommandSpec, type ConnectionCommand, EVERY_MODEL } from "./spec.ts";
 
-const EXPIRY = "key expiry comes in a later version of Trefoil";
-const TRANSACTIONS = "conditions on what a transaction has read come in a later version of Trefoil";
 const PUBSUB = "publish and subscribe are not part of Trefoil";
 const SCRIPTS = "Trefoil runs no scripts: they would have to be deterministic on every replica";
 const SPANS = "no operation spans two keyspaces";
@@ -12,8 +10,6 @@ const TOPOLOGY = "replication follows from the keyspace's model, not from comman
 
 /** Commands of Redis that people will try, and why they are not there. */
 const REASONS: readonly (readonly [reason: string, names: readonly string[]])[] = [
-  [EXPIRY, ["expire", "pexpire", "expireat", "pexpireat", "setex", "psetex"]],
-  [TRANSACTIONS, ["watch", "unwatch"]],
   [
     PUBSUB,
     ["publish", "subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "spublish"],

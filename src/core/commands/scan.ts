@@ -1,4 +1,4 @@
-import { type ByteString, EMPTY, fromByteString, toByteString } from "../base/bytes.ts";
+import { type ByteString, EMPTY, fromByteString, prefixEnd, toByteString } from "../base/bytes.ts";
 import { array, bulk, bulkText, NULL, type Reply } from "../contract/reply.ts";
 import type { StateReader } from "../contract/state-machine.ts";
 import { type Args, integerNear, isWord, lowerText } from "./arguments.ts";
@@ -9,15 +9,6 @@ import { refuse, refuseSyntax } from "./refusal.ts";
 import { type CommandEdge, type CommandSpec, EVERY_MODEL, type ReadCommand } from "./spec.ts";
 
 const COUNT_DEFAULT = 10;
-
-/** The first byte string after all that begin with the prefix; null where there is none. */
-function prefixEnd(prefix: ByteString): ByteString | null {
-  let length = prefix.length;
-  while (length > 0 && prefix.charCodeAt(length - 1) === 0xff) length -= 1;
-  if (length === 0) return null;
-  const last = String.fromCharCode(prefix.charCodeAt(length - 1) + 1);
-  return prefix.slice(0, length - 1) + last;
-}
 
 const KEYS: ReadCommand = {
   kind: "read",

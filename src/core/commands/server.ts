@@ -77,7 +77,7 @@ function keyspaceLines(server: ServerView): Lines {
   const lines: string[] = [];
   for (const keyspace of server.keyspaces()) {
     if (keyspace.keys === 0) continue;
-    lines.push(`db${keyspace.number}:keys=${keyspace.keys},expires=0,avg_ttl=0`);
+    lines.push(`db${keyspace.number}:keys=${keyspace.keys},expires=${keyspace.expiring},avg_ttl=0`);
   }
   return lines;
 }

@@ -2,6 +2,7 @@ import type { ReadConcern, ReplyMeta, WriteConcern } from "../contract/group.ts"
 import type { ConnectionId, Instant } from "../contract/ids.ts";
 import type { Reply } from "../contract/reply.ts";
 import type { Transaction } from "./transactions.ts";
+import { WatchedKeys } from "./watched-keys.ts";
 
 /** How one call is to be carried out: TREFOIL.WITH sets it, TREFOIL.DEFAULTS its defaults. */
 export interface CallOptions {
@@ -51,6 +52,8 @@ export class ClientSession {
   noTouch = false;
   /** What was queued since MULTI; null outside of a transaction. */
   transaction: Transaction | null = null;
+  /** What EXEC is to be conditional on. */
+  watched = new WatchedKeys();
   /** QUIT: close once the reply is sent. */
   closing = false;
 
@@ -70,5 +73,6 @@ export class ClientSession {
     this.noEvict = false;
     this.noTouch = false;
     this.transaction = null;
+    this.watched = new WatchedKeys();
   }
 }

@@ -160,6 +160,12 @@ export interface WriteCommand extends TravellingFacts {
   apply(args: Args, state: StateWriter, time: WallClock): Reply;
 }
 
+/** WATCH: it travels as a read, and the connection keeps what it has read. */
+export interface WatchCommand extends TravellingFacts {
+  readonly kind: "watch";
+  read(args: Args, state: StateReader, time: WallClock): Reply;
+}
+
 /** The router carries it out: see `parseWith`. */
 export interface WithCommand extends CommandFacts {
   readonly kind: "with";
@@ -177,7 +183,7 @@ export interface TransactionCommand extends CommandFacts {
 
 /**
  * EXEC: the router makes one entry of what was queued, and the command machine applies its commands
- * one after the other. What travels has those as its arguments.
+ * one after the other. What travels has what was watched as its first argument, and then those.
  */
 export interface ExecCommand extends CommandFacts {
   readonly kind: "exec";
@@ -188,6 +194,7 @@ export type CommandSpec =
   | ConnectionCommand
   | ReadCommand
   | WriteCommand
+  | WatchCommand
   | WithCommand
   | WaitCommand
   | TransactionCommand

@@ -1,8 +1,12 @@
 import { toByteString } from "../base/bytes.ts";
+import type { WallClock } from "../contract/ids.ts";
 import { array, bulk, integer, NULL, OK, ONE, type Reply, ZERO } from "../contract/reply.ts";
 import type { StateReader, StateWriter } from "../contract/state-machine.ts";
+import { deadlineOf, putDeadline, VALUE_AT } from "../values/row.ts";
 import { type Args, integerNear, isWord } from "./arguments.ts";
-import { refuse, refuseArity, refuseExpiry, refuseSyntax } from "./refusal.ts";
+import { deadlineFrom, type Expiry, expiryOption, KEEP_EXPIRY, NO_EXPIRY } from "./deadlines.ts";
+import { setDeadline } from "./expiry.ts";
+import { refuse, refuseArity, refuseSyntax } from "./refusal.ts";
 import {
   ALL_KEYS,
   always,
@@ -24,13 +28,10 @@ import {
   registerRow,
   registerValue,
   setRegister,
-  VALUE_AT,
   valueLength,
 } from "./value.ts";
 
 const EMPTY_BULK: Reply = bulk(new Uint8Array(0));
-const EXPIRY_WORDS = ["EX", "PX", "EXAT", "PXAT", "KEEPTTL"] as const;
-
 const CONDITIONAL =
   "A condition on the state needs one order of all writes: use a single-leader keyspace";
 const ONE_ORDER = "It needs one order of all writes: use a single-leader keyspace";
@@ -39,29 +40,55 @@ const SEVERAL_KEYS = "Several keys change at once only in a single-leader keyspa
 interface SetOptions {
   readonly condition: "always" | "ifAbsent" | "ifPresent";
   readonly get: boolean;
+  readonly expiry: Expiry;
 }
 
-const SET_PLAIN: SetOptions = { condition: "always", get: false };
+const SET_PLAIN: SetOptions = { condition: "always", get: false, expiry: NO_EXPIRY };
 
 function setOptions(args: Args): SetOptions {
   if (args.length === 3) return SET_PLAIN;
   let condition: SetOptions["condition"] = "always";
   let get = false;
+  let option: ReturnType<typeof expiryOption> = null;
   for (let i = 3; i < args.length; i += 1) {
     const word = args[i]!;
     if (isWord(word, "NX") && condition !== "ifPresent") condition = "ifAbsent";
     else if (isWord(word, "XX") && condition !== "ifAbsent") condition = "ifPresent";
     else if (isWord(word, "GET")) get = true;
-    else refuseExpiryWord(word, "SET");
+    else {
+      option = expiryOption(args, i, option);
+      if (option === null || option.word === "PERSIST") return refuseSyntax();
+      i += option.arguments - 1;
+    }
   }
-  return { condition, get };
+  return { condition, get, expiry: option?.expiry ?? NO_EXPIRY };
 }
 
-function refuseExpiryWord(word: Uint8Array, command: string): never {
-  for (const known of EXPIRY_WORDS) {
-    if (isWord(word, known)) refuseExpiry(`${command} with ${known}`);
+function checkSet(args: Args): void {
+  deadlineFrom(setOptions(args).expiry, 0, 0, "set");
+}
+
+function isBlindSet(args: Args): boolean {
+  if (args.length === 3) return true;
+  const { condition, get } = setOptions(args);
+  return condition === "always" && !get;
+}
+
+/** SET with options. */
+function setWith(args: Args, state: StateWriter, time: WallClock): Reply {
+  const key = toByteString(args[1]!);
+  const { condition, get, expiry } = setOptions(args);
+  const row = get ? registerAt(state, key) : state.get(key);
+  const deadline = deadlineFrom(expiry, time, row === undefined ? 0 : deadlineOf(row), "set");
+  const isRefused = row === undefined ? condition === "ifPresent" : condition === "ifAbsent";
+  if (!isRefused) {
+    const changed = registerRow(state, args[2]!);
+    putDeadline(changed, deadline);
+    if (deadline !== 0 && deadline <= time) state.delete(key);
+    else state.set(key, changed);
   }
-  return refuseSyntax();
+  if (get) return registerReply(row);
+  return isRefused ? NULL : OK;
 }
 
 const SET: WriteCommand = {
@@ -69,7 +96,8 @@ const SET: WriteCommand = {
   id: 1,
   name: "set",
   arity: -3,
-  usage: "key value [NX | XX] [GET]",
+  usage:
+    "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
   group: "string",
   flags: ["write", "denyoom"],
   keys: FIRST_KEY,
@@ -77,21 +105,13 @@ const SET: WriteCommand = {
   since: "1.0.0",
   summary: "Sets the value of a key, whatever its kind was before.",
   complexity: "O(1)",
-  differences: "EX, PX, EXAT, PXAT and KEEPTTL come in a later version.",
-  check: (args) => void setOptions(args),
-  isBlind: (args) => args.length === 3,
-  apply(args, state) {
-    const key = toByteString(args[1]!);
-    if (args.length === 3) {
-      state.set(key, registerRow(state, args[2]!));
-      return OK;
-    }
-    const { condition, get } = setOptions(args);
-    const row = get ? registerAt(state, key) : state.get(key);
-    const isRefused = row === undefined ? condition === "ifPresent" : condition === "ifAbsent";
-    if (!isRefused) setRegister(state, key, args[2]!);
-    if (get) return registerReply(row);
-    return isRefused ? NULL : OK;
+  differences: "A time beyond the year 10889 is refused.",
+  check: checkSet,
+  isBlind: isBlindSet,
+  apply(args, state, time) {
+    if (args.length > 3) return setWith(args, state, time);
+    setRegister(state, toByteString(args[1]!), args[2]!);
+    return OK;
   },
 };
 
@@ -177,31 +197,43 @@ const GETDEL: WriteCommand = {
   },
 };
 
-function checkGetex(args: Args): void {
-  if (args.length === 2) return;
-  if (isWord(args[2]!, "PERSIST")) refuseExpiry("GETEX with PERSIST");
-  if (isWord(args[2]!, "KEEPTTL")) refuseSyntax();
-  refuseExpiryWord(args[2]!, "GETEX");
+/** Without an option, the deadline stays. */
+function getexExpiry(args: Args): Expiry {
+  let option: ReturnType<typeof expiryOption> = null;
+  for (let i = 2; i < args.length; i += option.arguments) {
+    option = expiryOption(args, i, option);
+    if (option === null || option.word === "KEEPTTL") return refuseSyntax();
+  }
+  return option?.expiry ?? KEEP_EXPIRY;
 }
 
-const GETEX: ReadCommand = {
-  kind: "read",
+const GETEX: WriteCommand = {
+  kind: "write",
   id: 6,
   name: "getex",
   arity: -2,
-  usage: "key",
+  usage:
+    "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]",
   group: "string",
   flags: ["write", "fast"],
   keys: FIRST_KEY,
   models: EVERY_MODEL,
   since: "6.2.0",
-  summary: "The value of a key. Its options, which set an expiry, come in a later version.",
+  summary: "The value of a key, whose expiry it can set or take away.",
   complexity: "O(1)",
-  differences: "EX, PX, EXAT, PXAT and PERSIST come in a later version.",
-  check: checkGetex,
-  read(args, state) {
-    checkGetex(args);
-    return registerReply(registerAt(state, toByteString(args[1]!)));
+  differences: "A time beyond the year 10889 is refused.",
+  check: (args) => void getexExpiry(args),
+  isBlind: never,
+  apply(args, state, time) {
+    const expiry = getexExpiry(args);
+    const key = toByteString(args[1]!);
+    const row = registerAt(state, key);
+    if (row === undefined) return NULL;
+    const current = deadlineOf(row);
+    const deadline = deadlineFrom(expiry, time, current, "getex");
+    if (deadline !== 0 && deadline <= time) state.delete(key);
+    else if (deadline !== current) setDeadline(state, key, row, deadline);
+    return registerReply(row);
   },
 };
 

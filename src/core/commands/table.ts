@@ -24,6 +24,7 @@ import type {
   ReadCommand,
   ReplicationModel,
   Subcommand,
+  WatchCommand,
   WriteCommand,
 } from "./spec.ts";
 import { STRING_COMMANDS } from "./strings.ts";
@@ -31,7 +32,7 @@ import { TRANSACTION_COMMANDS } from "./transaction-commands.ts";
 import { TREFOIL_COMMANDS } from "./trefoil.ts";
 
 /** A command that is carried by the log or by a read. */
-export type TravellingCommand = ReadCommand | WriteCommand | ExecCommand;
+export type TravellingCommand = ReadCommand | WriteCommand | WatchCommand | ExecCommand;
 
 export type { CommandEdge, CommandSpec, ReplicationModel };
 
@@ -106,10 +107,14 @@ function isServed(spec: CommandSpec): boolean {
   return !(spec.kind === "connection" && spec.refused !== undefined);
 }
 
+function travels(spec: CommandSpec): spec is TravellingCommand {
+  return ["read", "write", "watch", "exec"].includes(spec.kind);
+}
+
 function indexById(specs: readonly CommandSpec[]): (TravellingCommand | undefined)[] {
   const byId: (TravellingCommand | undefined)[] = [];
   for (const spec of specs) {
-    if (spec.kind !== "read" && spec.kind !== "write" && spec.kind !== "exec") {
+    if (!travels(spec)) {
       assert(spec.id === 0, "a command that never travels has an id", spec.name);
       continue;
     }
@@ -190,7 +195,7 @@ export function checkForm(spec: CommandSpec | undefined, args: Args): Reply | nu
   if (spec.kind === "connection" && spec.refused !== undefined) return null;
   const wrong = checkArity(spec, args);
   if (wrong !== null) return wrong;
-  if (spec.kind === "read" || spec.kind === "write") {
+  if (travels(spec)) {
     const tooLarge = checkLimits(spec, args);
     if (tooLarge !== null) return tooLarge;
   }

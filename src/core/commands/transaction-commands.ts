@@ -1,10 +1,15 @@
+import { OK } from "../contract/reply.ts";
 import {
+  ALL_KEYS,
   type CommandSpec,
+  type ConnectionCommand,
   EVERY_MODEL,
   type ExecCommand,
   singleLeaderOnly,
   type TransactionCommand,
+  type WatchCommand,
 } from "./spec.ts";
+import { WatchedKeys, watch } from "./watched-keys.ts";
 
 const ONE_ORDER = singleLeaderOnly(
   "A transaction needs one order of all writes: use a single-leader keyspace",
@@ -36,7 +41,7 @@ const DISCARD: TransactionCommand = {
   ...HERE,
   name: "discard",
   since: "2.0.0",
-  summary: "Forgets the queued commands and ends the transaction.",
+  summary: "Forgets the queued commands and the watched keys, and ends the transaction.",
   complexity: "O(N) in the queued commands",
 };
 
@@ -52,9 +57,49 @@ const EXEC: ExecCommand = {
   keys: null,
   models: ONE_ORDER,
   since: "1.2.0",
-  summary: "Carries out the queued commands, all or none of them, and answers their replies.",
+  summary:
+    "Carries out the queued commands, all or none of them, and answers their replies; null if a watched key was changed.",
   complexity: "As the queued commands",
 };
 
-/** MULTI, EXEC and DISCARD. */
-export const TRANSACTION_COMMANDS: readonly CommandSpec[] = [MULTI, DISCARD, EXEC];
+const WATCH: WatchCommand = {
+  kind: "watch",
+  id: 121,
+  name: "watch",
+  arity: -2,
+  usage: "key [key ...]",
+  group: "transactions",
+  flags: ["noscript", "loading", "stale", "fast"],
+  categories: ["transaction"],
+  keys: ALL_KEYS,
+  models: ONE_ORDER,
+  since: "2.2.0",
+  summary: "Lets EXEC carry out nothing if one of the keys is changed, deleted or expires before.",
+  complexity: "O(N) in the number of keys",
+  differences:
+    "A key that does not exist counts as unchanged if it does not exist again when EXEC comes. Until EXEC, DISCARD or UNWATCH the connection's reads are linearizable, and it watches keys of one keyspace.",
+  read: watch,
+};
+
+const UNWATCH: ConnectionCommand = {
+  kind: "connection",
+  id: 0,
+  name: "unwatch",
+  arity: 1,
+  usage: "",
+  group: "transactions",
+  flags: ["noscript", "loading", "stale", "fast"],
+  categories: ["transaction"],
+  keys: null,
+  models: EVERY_MODEL,
+  since: "2.2.0",
+  summary: "Forgets the watched keys.",
+  complexity: "O(N) in the watched keys",
+  run(_args, session) {
+    session.watched = new WatchedKeys();
+    return OK;
+  },
+};
+
+/** MULTI, EXEC, DISCARD, WATCH and UNWATCH. */
+export const TRANSACTION_COMMANDS: readonly CommandSpec[] = [MULTI, DISCARD, EXEC, WATCH, UNWATCH];

@@ -14,6 +14,7 @@ import type {
   WriteCommand,
 } from "./spec.ts";
 import { checkArguments, checkForm } from "./table.ts";
+import { WatchedKeys } from "./watched-keys.ts";
 
 const QUEUED: Reply = { kind: "simple", text: "QUEUED" };
 
@@ -26,7 +27,7 @@ const EXEC_ABORTED = {
 } as const satisfies Reply;
 
 /** Commands about nothing but themselves, small in what they keep and what they answer. */
-const QUEUED_HERE: readonly string[] = ["ping", "echo", "time"];
+const QUEUED_HERE: readonly string[] = ["ping", "echo", "time", "unwatch"];
 
 /** One of them takes as long as there are keys; many in one entry would hold every replica up. */
 const WHOLE_KEYSPACE: readonly string[] = ["keys", "scan", "randomkey", "dbsize", "flushdb"];
@@ -163,6 +164,7 @@ export function refuseInTransaction(
     return wrong;
   }
   session.transaction = null;
+  session.watched = new WatchedKeys();
   assert(wrong.kind === "error", "a refusal is an error");
   return { ...EXEC_ABORTED, message: `Transaction discarded because of: ${wrong.message}` };
 }
@@ -175,14 +177,29 @@ export function runTransactionCommand(spec: TransactionCommand, session: ClientS
     session.transaction = new Transaction();
     return OK;
   }
+  if (!isOpen) return redisError("DISCARD without MULTI");
   session.transaction = null;
-  return isOpen ? OK : redisError("DISCARD without MULTI");
+  session.watched = new WatchedKeys();
+  return OK;
 }
 
 /** EXEC: what was queued, which is over for the connection; or why there is nothing to execute. */
-export function takeTransaction(session: ClientSession): Transaction | Reply {
-  const { transaction } = session;
-  session.transaction = null;
+export function takeTransaction(
+  session: ClientSession,
+): { readonly transaction: Transaction; readonly watched: WatchedKeys } | Reply {
+  const { transaction, watched, keyspace } = session;
   if (transaction === null) return redisError("EXEC without MULTI");
-  return transaction.hasFailed ? EXEC_ABORTED : transaction;
+  session.transaction = null;
+  session.watched = new WatchedKeys();
+  if (transaction.hasFailed) return EXEC_ABORTED;
+  if (watched.isEmpty || watched.keyspace === keyspace) return { transaction, watched };
+  const message = "Transaction discarded because its watched keys are in another keyspace.";
+  return { ...EXEC_ABORTED, message };
+}
+
+/** A WATCH failed: without what it was to read, the transaction must not be carried out. */
+export function abortedByWatch(failure: Reply): Reply {
+  assert(failure.kind === "error", "only an error leaves a key unwatched");
+  const message = `Transaction discarded because WATCH failed: ${failure.code}`;
+  return { ...EXEC_ABORTED, message };
 }

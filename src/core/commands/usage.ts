@@ -32,6 +32,7 @@ const KEYS = ["key", "key1", "key2", "newkey", "destkey", "source", "destination
 const INTEGERS = [
   ...["start", "end", "offset", "increment", "decrement", "count", "cursor", "numreplicas"],
   ...["timeout", "milliseconds", "protover", "min-match-len", "index", "bit", "nodes", "client-id"],
+  ...["seconds", "unix-time-seconds", "unix-time-milliseconds"],
 ];
 
 /** The arguments of a usage, in order. */

@@ -1,16 +1,9 @@
 import type { ByteString } from "../base/bytes.ts";
 import { bulk, NULL, type Reply } from "../contract/reply.ts";
 import type { StateReader, StateWriter } from "../contract/state-machine.ts";
+import { deadlineOf, kindOf, putDeadline, REGISTER, VALUE_AT } from "../values/row.ts";
 import { LIMITS } from "./limits.ts";
 import { refuse, refuseLimit } from "./refusal.ts";
-
-/**
- * A row is one byte that says its kind, and the value. The numbers are on disk and
- * never change. 2 to 7 are kept for counter, set, map, sorted set, list and document.
- */
-export const REGISTER = 1;
-/** Where the value begins in a row. */
-export const VALUE_AT = 1;
 
 /** A row that holds a copy of the bytes, so that it does not pin the frame they came in. */
 export function registerRow(state: StateWriter, bytes: Uint8Array): Uint8Array {
@@ -19,23 +12,35 @@ export function registerRow(state: StateWriter, bytes: Uint8Array): Uint8Array {
   return row;
 }
 
-/** A row of ASCII text, such as a number. */
-export function textRow(state: StateWriter, text: string): Uint8Array {
+/** A row of ASCII text, such as a number, with the deadline of the row that was there before. */
+export function textRow(
+  state: StateWriter,
+  text: string,
+  before: Uint8Array | undefined,
+): Uint8Array {
   const row = emptyRow(state, text.length);
   for (let i = 0; i < text.length; i += 1) row[VALUE_AT + i] = text.charCodeAt(i);
+  if (before !== undefined) putDeadline(row, deadlineOf(before));
   return row;
 }
 
-/** A row of `length` value bytes, all zero. */
+/** A register's row of `length` value bytes, all zero. */
 export function emptyRow(state: StateWriter, length: number): Uint8Array {
-  const row = state.row(VALUE_AT + length);
+  const row = state.take(VALUE_AT + length);
   row[0] = REGISTER;
   return row;
 }
 
+/** The row for another key, or to be changed: those that the state holds are stamped. */
+export function copyRow(state: StateWriter, row: Uint8Array): Uint8Array {
+  const copy = state.take(row.length);
+  copy.set(row);
+  return copy;
+}
+
 /** Whether a row holds a register. */
 export function isRegister(row: Uint8Array): boolean {
-  return row[0] === REGISTER;
+  return kindOf(row) === REGISTER;
 }
 
 /** The register's row, undefined where there is no key. Refuses other kinds. */

@@ -73,6 +73,10 @@ export interface GroupStatus {
   /** Measured bound of this replica's staleness (LEAD6); null while none is known. */
   readonly lagMs: number | null;
   readonly keys: number;
+  /** Keys that have a deadline. */
+  readonly expiring: number;
+  /** Keys whose values have fields. */
+  readonly collections: number;
   /** Why the keyspace is halted here, if it is (GEN5). */
   readonly halted: string | null;
   /** On the leader: what it knows of each other voter. */

@@ -22,11 +22,15 @@ export interface Slot {
   close: boolean;
 }
 
-/** A call that waits because its connection still has open calls in another keyspace (GEN2). */
+/**
+ * A call that waits because its connection still has open calls in another keyspace (GEN2), or for
+ * the answer to a WATCH that it depends on.
+ */
 export interface HeldCall {
   readonly slot: Slot;
   readonly group: GroupId;
-  readonly call: GroupCall;
+  /** The call once it may go; a reply if it is not to be made; null while it waits. */
+  readonly take: () => GroupCall | Reply | null;
 }
 
 /**

@@ -4,15 +4,17 @@ import type { Prng } from "../base/prng.ts";
 import { CommandEncoder } from "../commands/command-machine.ts";
 import { ScanCursors } from "../commands/scan-cursors.ts";
 import { type CallOptions, ClientSession } from "../commands/session.ts";
-import type { CommandSpec, ExecCommand } from "../commands/spec.ts";
+import type { CommandSpec, ExecCommand, WatchCommand } from "../commands/spec.ts";
 import { checkCall, checkModel, lookupCommand } from "../commands/table.ts";
 import {
+  abortedByWatch,
   isForTransactions,
   refuseInTransaction,
   runTransactionCommand,
   takeTransaction,
 } from "../commands/transactions.ts";
 import { metaReply, parseWait, parseWith } from "../commands/trefoil.ts";
+import { encodeReadSet } from "../commands/watched-keys.ts";
 import { type GroupCall, type GroupReply, NO_META, type ReplyMeta } from "../contract/group.ts";
 import {
   type ConnectionId,
@@ -26,7 +28,7 @@ import type { Emitter } from "../contract/outbox.ts";
 import { array, error, type Reply } from "../contract/reply.ts";
 import { isBelowMajority } from "../replication/single-leader/concern.ts";
 import type { NodeOptions } from "./boot.ts";
-import { Connection, type Slot } from "./connection.ts";
+import { Connection, type HeldCall, type Slot } from "./connection.ts";
 import type { Group } from "./node.ts";
 import { NodeView } from "./node-view.ts";
 import type { NodeVocabulary } from "./vocabulary.ts";
@@ -100,7 +102,7 @@ export class Router {
     this.#calls.delete(request);
     const group = this.#groups.get(open.connection.openGroup ?? -1);
     group?.replica.step({ kind: "cancel", id: request }, now, group.out.on(out));
-    open.slot.reply = error("TIMEOUT", "The request was cancelled.");
+    settle(open.slot, error("TIMEOUT", "The request was cancelled."));
     this.#callSettled(open.connection);
   }
 
@@ -165,6 +167,8 @@ export class Router {
         return this.#runWith(connection, slot, args, options, now, out);
       case "wait":
         return this.#wait(connection, slot, args, now, out);
+      case "watch":
+        return this.#watch(connection, slot, spec, args, options, now, out);
       case "read":
       case "write":
         return this.#send(connection, slot, spec, args, options, now, out);
@@ -232,8 +236,7 @@ export class Router {
     now: Instant,
     out: Out,
   ): void {
-    const model = this.#groups.get(groupId(connection.session.keyspace, 0))?.keyspace.model;
-    const unfit = model === undefined ? null : checkModel(spec, model);
+    const unfit = this.#checkFit(spec, connection.session.keyspace);
     if (unfit !== null) {
       slot.reply = unfit;
       return;
@@ -253,7 +256,8 @@ export class Router {
     const deadline = now + (options.timeoutMs ?? this.#options.defaultTimeoutMs);
     const payload = this.#encoder.encode(spec, args);
     if (spec.kind === "read") {
-      const concern = options.r;
+      // An older value than that of the watched version would make EXEC lose an update (LEAD9).
+      const concern = connection.session.watched.isEmpty ? options.r : "linearizable";
       const call: GroupCall = {
         kind: "read",
         connection: connection.id,
@@ -279,6 +283,34 @@ export class Router {
     this.#dispatch(connection, slot, call, now, out);
   }
 
+  /** A read whose answer the connection keeps for EXEC. */
+  #watch(
+    connection: Connection,
+    slot: Slot,
+    spec: WatchCommand,
+    args: readonly Uint8Array[],
+    options: CallOptions,
+    now: Instant,
+    out: Out,
+  ): void {
+    const { keyspace, watched } = connection.session;
+    const unfit = this.#checkFit(spec, keyspace);
+    const taken = unfit ?? watched.add(keyspace, args);
+    if (typeof taken !== "function") {
+      slot.reply = taken;
+      return;
+    }
+    slot.present = taken;
+    const call: GroupCall = {
+      kind: "read",
+      connection: connection.id,
+      payload: this.#encoder.encode(spec, args),
+      concern: "linearizable",
+      deadline: now + (options.timeoutMs ?? this.#options.defaultTimeoutMs),
+    };
+    this.#dispatch(connection, slot, call, now, out);
+  }
+
   /** One entry for all that was queued; its reply becomes theirs. */
   #exec(
     connection: Connection,
@@ -289,33 +321,38 @@ export class Router {
     out: Out,
   ): void {
     const { session } = connection;
-    const transaction = takeTransaction(session);
-    const refused = "kind" in transaction ? transaction : this.#checkExec(spec, session, options);
-    if ("kind" in transaction || refused !== null) {
+    const taken = takeTransaction(session);
+    const refused = "kind" in taken ? taken : this.#checkExec(spec, session, options);
+    if ("kind" in taken || refused !== null) {
       slot.reply = refused;
       return;
     }
+    const { transaction, watched } = taken;
     const present = transaction.begin(session, this.#view, this.#edge);
     const { payloads } = transaction;
-    if (payloads.length === 0) {
+    if (payloads.length === 0 && watched.isEmpty) {
       slot.reply = present(array([]));
       return;
     }
     slot.present = present;
-    const call: GroupCall = {
-      kind: "write",
-      connection: connection.id,
-      payload: this.#encoder.encode(spec, [NAME_LEFT_OUT, ...payloads]),
-      concern: options.w,
-      deadline: now + (options.timeoutMs ?? this.#options.defaultTimeoutMs),
-    };
-    this.#dispatch(connection, slot, call, now, out);
+    const deadline = now + (options.timeoutMs ?? this.#options.defaultTimeoutMs);
+    this.#dispatchWhen(connection, slot, now, out, () => {
+      if (watched.isPending) return null;
+      if (watched.failure !== null) return abortedByWatch(watched.failure);
+      const reads = encodeReadSet(watched.reads);
+      const payload = this.#encoder.encode(spec, [NAME_LEFT_OUT, reads, ...payloads]);
+      return { kind: "write", connection: connection.id, payload, concern: options.w, deadline };
+    });
   }
 
   #checkExec(spec: ExecCommand, session: ClientSession, options: CallOptions): Reply | null {
-    const model = this.#groups.get(groupId(session.keyspace, 0))?.keyspace.model;
-    const unfit = model === undefined ? null : checkModel(spec, model);
+    const unfit = this.#checkFit(spec, session.keyspace);
     return unfit ?? this.#checkConcern("EXEC", false, options);
+  }
+
+  #checkFit(spec: CommandSpec, keyspace: number): Reply | null {
+    const model = this.#groups.get(groupId(keyspace, 0))?.keyspace.model;
+    return model === undefined ? null : checkModel(spec, model);
   }
 
   /** LEAD4: what a write concern may not ask. */
@@ -336,16 +373,29 @@ export class Router {
   }
 
   #dispatch(connection: Connection, slot: Slot, call: GroupCall, now: Instant, out: Out): void {
+    this.#dispatchWhen(connection, slot, now, out, () => call);
+  }
+
+  #dispatchWhen(
+    connection: Connection,
+    slot: Slot,
+    now: Instant,
+    out: Out,
+    take: HeldCall["take"],
+  ): void {
     if (this.draining) {
-      slot.reply = error("SHUTTING_DOWN", "This node is being stopped. Use another one.");
-      return;
+      return settle(slot, error("SHUTTING_DOWN", "This node is being stopped. Use another one."));
     }
-    const id = groupId(connection.session.keyspace, 0);
-    if (!connection.mayDispatch(id)) {
-      connection.held.push({ slot, group: id, call });
-      return;
-    }
-    this.#dispatchTo(connection, id, slot, call, now, out);
+    const group = groupId(connection.session.keyspace, 0);
+    this.#dispatchHeld(connection, { slot, group, take }, now, out);
+  }
+
+  #dispatchHeld(connection: Connection, held: HeldCall, now: Instant, out: Out): void {
+    const { slot, group } = held;
+    const call = connection.mayDispatch(group) ? held.take() : null;
+    if (call === null) connection.held.push(held);
+    else if ("connection" in call) this.#dispatchTo(connection, group, slot, call, now, out);
+    else settle(slot, call);
   }
 
   #dispatchTo(
@@ -358,8 +408,7 @@ export class Router {
   ): void {
     const group = this.#groups.get(id);
     if (group === undefined) {
-      slot.reply = error("NOKEYSPACE", "The selected keyspace does not exist.");
-      return;
+      return settle(slot, error("NOKEYSPACE", "The selected keyspace does not exist."));
     }
     connection.dispatched(id);
     this.#calls.set(slot.request, { connection, slot });
@@ -372,7 +421,7 @@ export class Router {
     if (open === undefined) return;
     this.#calls.delete(ticket);
     const { connection, slot } = open;
-    slot.reply = slot.present === null ? reply.reply : slot.present(reply.reply);
+    settle(slot, reply.reply);
     slot.meta = reply.meta;
     this.#callSettled(connection);
     this.#answer(connection, out);
@@ -392,11 +441,7 @@ export class Router {
     for (const connection of released) {
       const held = connection.held;
       connection.held = [];
-      for (const { slot, group, call } of held) {
-        if (connection.mayDispatch(group)) {
-          this.#dispatchTo(connection, group, slot, call, now, out);
-        } else connection.held.push({ slot, group, call });
-      }
+      for (const each of held) this.#dispatchHeld(connection, each, now, out);
       this.#answer(connection, out);
     }
     this.#dispatchedLate = true;
@@ -420,6 +465,11 @@ export class Router {
       });
     }
   }
+}
+
+/** The call has its answer, also where it was never made: what depends on it must hear of that. */
+function settle(slot: Slot, reply: Reply): void {
+  slot.reply = slot.present === null ? reply : slot.present(reply);
 }
 
 /** `TREFOIL.WITH … -- EXEC` ends a transaction; its options are EXEC's. */

@@ -93,6 +93,7 @@ const message: fc.Arbitrary<SingleLeaderMessage> = fc.oneof(
     refusedIndex: u48,
     round: u48,
     stamp: u48,
+    wallMs: u48,
     appliedIndex: u48,
   }),
   fc.record({

@@ -115,6 +115,7 @@ function writeMessage(writer: ByteWriter, message: SingleLeaderMessage): void {
       writer.u48(message.refusedIndex);
       writer.u48(message.round);
       writeInstant(writer, message.stamp);
+      writer.u48(message.wallMs);
       return writer.u48(message.appliedIndex);
     case "installSnapshot":
       writer.u48(message.lastIndex);
@@ -195,6 +196,7 @@ function readMessage(
         refusedIndex: reader.u48(),
         round: reader.u48(),
         stamp: readInstant(reader),
+        wallMs: reader.u48(),
         appliedIndex: reader.u48(),
       };
     case "installSnapshot":

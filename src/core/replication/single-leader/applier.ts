@@ -29,9 +29,16 @@ import {
   type GroupMeta,
   groupEnd,
   groupPrefix,
+  type KeyCounts,
   META,
+  NO_KEYS,
   SESSIONS,
 } from "./rows.ts";
+
+/** Dead rows that an entry removes at most: one of a client, so that it costs hardly more. */
+const SWEPT_MAX = 4;
+/** And one that was made for it, within a millisecond. */
+const SWEPT_BY_TIME_MAX = 256;
 
 /** Hears of every entry that took its turn; null answers were given before and are forgotten. */
 export interface AppliedListener {
@@ -64,7 +71,7 @@ export class Applier {
     this.#raft = raft;
     this.#memtable = memtable;
     this.#machine = machine;
-    this.#state = this.#stateOf(0, 0);
+    this.#state = this.#stateOf(0, NO_KEYS);
   }
 
   get appliedIndex(): LogIndex {
@@ -79,8 +86,13 @@ export class Applier {
     return this.#logTime;
   }
 
-  get keys(): number {
-    return this.#state.size;
+  get counts(): KeyCounts {
+    return this.#state.counts;
+  }
+
+  /** Whether an entry of this time would find keys to remove. */
+  isDue(time: WallClock): boolean {
+    return this.#state.isDue(time);
   }
 
   get generation(): number {
@@ -109,14 +121,23 @@ export class Applier {
     return this.#halted === null && this.#appliedIndex < commitIndex;
   }
 
-  read(payload: Uint8Array): Reply {
+  /** `clock` is what log time would be now, by which the reply says how long keys have to live. */
+  read(payload: Uint8Array, clock: WallClock): Reply {
     if (this.#halted !== null) return error("HALTED", `This keyspace is halted: ${this.#halted}`);
-    return this.#machine.read(payload, this.#state, this.#logTime);
+    return this.#machine.read(payload, this.#state, Math.max(clock, this.#logTime));
+  }
+
+  /** As `read`; null where it saw a key whose deadline the clock has passed, not yet log time. */
+  readUnlessDue(payload: Uint8Array, clock: WallClock): Reply | null {
+    this.#state.soonest = Number.POSITIVE_INFINITY;
+    const reply = this.read(payload, clock);
+    return this.#state.soonest <= clock ? null : reply;
   }
 
   /** False when applying failed: the entry's changes are undone and the keyspace halts (GEN5). */
   #apply(entry: EntryBytes, index: LogIndex, listener: AppliedListener): boolean {
     this.#logTime = Math.max(this.#logTime, entryTime(entry));
+    this.#state.begin(index, this.#logTime);
     if (entryVersion(entry) > SEMANTICS_VERSION) {
       this.#halt(index, `semantics version ${entryVersion(entry)} is newer than this software`);
       return false;
@@ -135,6 +156,9 @@ export class Applier {
    * Before anybody hears of the entry: who then reads the state must be told how far it has come.
    */
   #passed(entry: EntryBytes, index: LogIndex): void {
+    if (this.#state.isDue(this.#logTime)) {
+      this.#state.sweep(entryKind(entry) === "time" ? SWEPT_BY_TIME_MAX : SWEPT_MAX);
+    }
     this.#appliedIndex = index;
     this.#appliedTerm = entryTerm(entry);
   }
@@ -172,7 +196,7 @@ export class Applier {
       this.#state.commit();
       return reply;
     } catch (failure) {
-      this.#state.discard();
+      this.#state.rollBack();
       this.#halt(index, failure instanceof Error ? failure.message : "unknown failure");
       return null;
     }
@@ -226,7 +250,7 @@ export class Applier {
       appliedTerm: this.#appliedTerm,
       logTime: this.#logTime,
       generation: this.#generation,
-      keys: this.#state.size,
+      counts: this.#state.counts,
       voters: options.voters,
       termStarts: log.termStarts,
     };
@@ -239,7 +263,8 @@ export class Applier {
     this.#appliedTerm = meta.appliedTerm;
     this.#logTime = meta.logTime;
     this.#generation = generation;
-    this.#state = this.#stateOf(generation, meta.keys);
+    this.#state = this.#stateOf(generation, meta.counts);
+    this.#state.begin(meta.appliedIndex, meta.logTime);
     this.sessions.clear();
     for (const row of sessions) this.sessions.restore(new ByteReader(row));
   }
@@ -271,9 +296,9 @@ export class Applier {
     for (const key of keys) this.#memtable.delete(key);
   }
 
-  #stateOf(generation: number, keys: number): KeyspaceState {
-    const [from, to] = this.generationRange(generation);
-    return new KeyspaceState(this.#memtable, from, to, keys);
+  #stateOf(generation: number, counts: KeyCounts): KeyspaceState {
+    const [prefix] = this.generationRange(generation);
+    return new KeyspaceState(this.#memtable, prefix, counts);
   }
 
   noteRestoredEntryRow(key: string): void {

@@ -89,7 +89,7 @@ test("a run that is cut anywhere but between entries is refused", () => {
 test.each([
   ["a length below the header's", 0, 43],
   ["a length beyond the end", 0, 200],
-  ["an unknown kind", 4, 3],
+  ["an unknown kind", 4, 4],
   ["a reserved byte", 6, 1],
 ])("%s is refused", (_, at, value) => {
   const bytes = entry(1, 1, "abc").slice();

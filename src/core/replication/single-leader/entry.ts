@@ -22,12 +22,13 @@ export const ENTRY_HEADER_BYTES = 44;
 /** The semantics that this version proposes and understands. */
 export const SEMANTICS_VERSION = 1;
 
-const KINDS = ["noop", "command", "register"] as const;
+const KINDS = ["noop", "command", "register", "time"] as const;
 
 /**
  * - `noop`: a new leader's first entry, or a sequence whose caller gave up before it was proposed;
  * - `command`: for the state machine;
- * - `register`: opens a session for one node's boot; the payload is `node NUL boot` in bytes.
+ * - `register`: opens a session for one node's boot; the payload is `node NUL boot` in bytes;
+ * - `time`: moves log time on, so that keys die, and removes dead ones (GEN7).
  */
 export type EntryKind = (typeof KINDS)[number];
 

@@ -29,6 +29,7 @@ const REPLY: AppendReply = {
   refusedIndex: 0,
   round: 0,
   stamp: 10,
+  wallMs: 0,
   appliedIndex: 0,
 };
 

@@ -131,6 +131,7 @@ export function sendAck(raft: Raft, appliedIndex: LogIndex, now: Instant, out: O
     refusedIndex: 0,
     round: ack.round,
     stamp: now,
+    wallMs: raft.wallMs,
     appliedIndex,
   };
   if (raft.options.mutant === "L3") out.send(ack.to, reply);
@@ -154,6 +155,7 @@ function refusal(
     refusedIndex: message.prevLogIndex,
     round: message.term === raft.term ? message.round : 0,
     stamp: now,
+    wallMs: raft.wallMs,
     appliedIndex: 0,
   };
 }

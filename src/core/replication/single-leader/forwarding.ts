@@ -264,7 +264,7 @@ export class Forwarding {
     this.#localTickets.delete(read.ticket);
     const { appliedTerm: term, appliedIndex: index } = this.#applier;
     const meta = { ...NO_META, term, index };
-    out.reply(read.ticket, { reply: this.#applier.read(read.payload), meta });
+    out.reply(read.ticket, { reply: this.#applier.read(read.payload, this.#raft.wallMs), meta });
   }
 
   /**

@@ -29,6 +29,7 @@ const OK: AppendReply = {
   refusedIndex: 0,
   round: 0,
   stamp: 0,
+  wallMs: 0,
   appliedIndex: 0,
 };
 

@@ -52,6 +52,8 @@ export function onAppendReply(raft: Raft, from: NodeId, reply: AppendReply, now:
   const progress = leadership.progress(from);
   progress.lastHeardAt = now;
   progress.ackedRound = Math.max(progress.ackedRound, reply.round);
+  // One that was overtaken on the way would make its clock look slow.
+  if (reply.stamp >= progress.stamp) progress.wallOffset = reply.wallMs - now;
   progress.stamp = Math.max(progress.stamp, reply.stamp);
   if (!reply.success) return onRefusal(raft, progress, reply);
   progress.appliedIndex = Math.max(progress.appliedIndex, reply.appliedIndex);

@@ -1,4 +1,4 @@
-import type { Instant, LogIndex, Term } from "../../contract/ids.ts";
+import type { Instant, LogIndex, Term, WallClock } from "../../contract/ids.ts";
 import type { Reply } from "../../contract/reply.ts";
 
 /**
@@ -60,6 +60,8 @@ export type SingleLeaderMessage =
       readonly round: number;
       /** The follower's own clock when it replied (LEAD6). */
       readonly stamp: Instant;
+      /** Its wall clock then (GEN7). */
+      readonly wallMs: WallClock;
       readonly appliedIndex: LogIndex;
     }
   | {

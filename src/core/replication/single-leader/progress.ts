@@ -49,6 +49,8 @@ export class Progress {
   /** When it last answered in this term: check-quorum counts it (LEAD2). */
   lastHeardAt: Instant;
   appliedIndex: LogIndex = 0;
+  /** Its wall clock less our monotonic one, by its latest reply; null before the first (GEN7). */
+  wallOffset: number | null = null;
   snapshot: SnapshotTransfer | null = null;
   /** LEAD6: its latest stamp, and the stamp and commitIndex that a running round will confirm. */
   stamp: Instant = 0;

@@ -1,13 +1,23 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { MemoryStore } from "../../../../test/raft/memory-store.ts";
 import { toyMachine } from "../../../../test/raft/toy-machine.ts";
 import { makeOutbox, makeRaft, type RaftSettings } from "../../../../test/raft/unit.ts";
 import { encodeUtf8 } from "../../base/bytes.ts";
-import { integer, OK } from "../../contract/reply.ts";
+import { commandMachine, encodeCommand } from "../../commands/command-machine.ts";
+import { lookupCommand } from "../../commands/table.ts";
+import { bulkText, integer, NULL, OK } from "../../contract/reply.ts";
+import type { StateMachine } from "../../contract/state-machine.ts";
 import { Memtable } from "../../log/memtable.ts";
 import { Applier } from "./applier.ts";
 import { startElection } from "./election.ts";
-import { entryFloor, entrySequence, entrySession, entryTime, makeEntry } from "./entry.ts";
+import {
+  entryFloor,
+  entryKind,
+  entrySequence,
+  entrySession,
+  entryTime,
+  makeEntry,
+} from "./entry.ts";
 import { advanceCommit, becomeLeader, releaseGroup } from "./leader.ts";
 import type { ForwardItem, SingleLeaderMessage } from "./messages.ts";
 import { Proposals } from "./proposals.ts";
@@ -23,9 +33,9 @@ class Desk {
   readonly #out = makeOutbox();
   #count = 0;
 
-  constructor(settings: RaftSettings = {}) {
+  constructor(settings: RaftSettings = {}, machine: StateMachine = toyMachine) {
     this.raft = makeRaft(settings);
-    this.applier = new Applier(this.raft, new Memtable(new MemoryStore()), toyMachine);
+    this.applier = new Applier(this.raft, new Memtable(new MemoryStore()), machine);
     this.proposals = new Proposals(this.raft, this.applier);
     startElection(this.raft, false, 0, this.#out);
     this.raft.ownVoteBatch = null;
@@ -51,6 +61,12 @@ class Desk {
     });
   }
 
+  /** What every voter's wall clock shows at instant 0. */
+  setClocks(wallMs: number): void {
+    this.raft.wallMs = wallMs;
+    for (const progress of this.raft.leadership!.followers) progress.wallOffset = wallMs;
+  }
+
   /** The follower holds the whole log durably. */
   hold(name: string): void {
     this.raft.leadership!.progress(name).matched(this.raft.log.lastIndex, false);
@@ -74,7 +90,7 @@ class Desk {
   }
 
   answers(now = 0) {
-    this.proposals.beforeReplicate();
+    this.proposals.beforeReplicate(now);
     this.proposals.settle(now);
     return this.proposals
       .takeReplies()
@@ -120,7 +136,7 @@ test("a registration is answered with its session, its boot and its stream's num
 test("a write is stamped, and answered when it is applied", () => {
   const desk = new Desk();
   const session = desk.register();
-  desk.proposals.wallMs = 5000;
+  desk.setClocks(5000);
   desk.forward([write(1, "INCR n")], { session, floor: 1 });
   const entry = desk.raft.log.entry(3);
   expect([entrySession(entry), entrySequence(entry), entryFloor(entry), entryTime(entry)]).toEqual([
@@ -139,9 +155,9 @@ test("a write is stamped, and answered when it is applied", () => {
 test("log time never goes back (GEN7)", () => {
   const desk = new Desk();
   const session = desk.register();
-  desk.proposals.wallMs = 5000;
+  desk.setClocks(5000);
   desk.forward([write(1, "INCR n")], { session });
-  desk.proposals.wallMs = 4000;
+  desk.setClocks(4000);
   desk.forward([write(2, "INCR n")], { session });
   expect([3, 4].map((index) => entryTime(desk.raft.log.entry(index)))).toEqual([5000, 5000]);
 });
@@ -332,4 +348,93 @@ test("what an earlier leader put into the log is answered, not written again", (
     { sequence: 1, reply: integer(1), index: 3 },
     { sequence: 2, reply: integer(2), index: 4 },
   ]);
+});
+
+describe("keys that are due (GEN7)", () => {
+  /** A desk over a keyspace with the real commands, in which `k` dies at 6000. */
+  function deskWithDeadline(): { readonly desk: Desk; readonly session: number } {
+    const desk = new Desk({}, commandMachine);
+    const session = desk.register();
+    desk.setClocks(5000);
+    desk.forward([command(1, "SET", "k", "v", "PX", "1000")], { session });
+    desk.commit("n2");
+    desk.answers();
+    return { desk, session };
+  }
+
+  function encoded(...words: string[]): Uint8Array {
+    const args = words.map((word) => encodeUtf8(word));
+    return encodeCommand(lookupCommand(args[0]!)!, args);
+  }
+
+  function command(sequence: number, ...words: string[]): ForwardItem {
+    const entry = makeEntry("command", encoded(...words));
+    return { kind: "write", sequence, concern: -1, deadlineMs: 1000, entry };
+  }
+
+  function get(ticket: number, key: string, afterSequence = 1): ForwardItem {
+    return { kind: "read", ticket, afterSequence, payload: encoded("GET", key) };
+  }
+
+  function replies(desk: Desk): unknown[] {
+    desk.proposals.beforeReplicate(0);
+    desk.confirm();
+    return desk.answers().map(({ ticket, reply }) => [ticket, reply]);
+  }
+
+  test("a read before the deadline needs no entry", () => {
+    const { desk, session } = deskWithDeadline();
+    const { lastIndex } = desk.raft.log;
+    desk.setClocks(5999);
+    desk.forward([get(1, "k")], { session, floor: 2 });
+    expect(replies(desk)).toEqual([[1, bulkText("v")]]);
+    expect(desk.raft.log.lastIndex).toBe(lastIndex);
+  });
+
+  test("a read after it waits for an entry that moves log time on; those of a turn share it", () => {
+    const { desk, session } = deskWithDeadline();
+    const { lastIndex } = desk.raft.log;
+    desk.setClocks(6000);
+    desk.forward([get(1, "k"), get(2, "other"), get(3, "k")], { session, floor: 2 });
+    expect(replies(desk)).toEqual([[2, NULL]]);
+    expect(desk.raft.log.lastIndex).toBe(lastIndex + 1);
+    const entry = desk.raft.log.entry(lastIndex + 1);
+    expect([entryKind(entry), entryTime(entry)]).toEqual(["time", 6000]);
+    desk.commit("n2");
+    expect(replies(desk)).toEqual([
+      [1, NULL],
+      [3, NULL],
+    ]);
+    expect(desk.applier.counts.keys).toBe(0);
+  });
+
+  test("a write that its connection sent after the read comes behind it", () => {
+    const { desk, session } = deskWithDeadline();
+    desk.setClocks(6000);
+    desk.forward([get(1, "k"), command(2, "SET", "k", "new")], { session, floor: 2 });
+    desk.commit("n2");
+    expect(replies(desk)).toEqual([
+      [0, OK],
+      [1, NULL],
+    ]);
+  });
+
+  test("dead keys are removed although nobody asks for them, one entry at a time", () => {
+    const { desk } = deskWithDeadline();
+    const { lastIndex } = desk.raft.log;
+    desk.setClocks(6000);
+    desk.proposals.beforeReplicate(0);
+    desk.proposals.beforeReplicate(0);
+    expect(desk.raft.log.lastIndex).toBe(lastIndex + 1);
+    desk.commit("n2");
+    desk.proposals.beforeReplicate(0);
+    expect([desk.applier.counts.keys, desk.raft.log.lastIndex]).toEqual([0, lastIndex + 1]);
+  });
+
+  test("a leader whose clock is far from the others' lets no key die", () => {
+    const { desk, session } = deskWithDeadline();
+    desk.raft.wallMs = 90_000;
+    desk.forward([get(1, "k")], { session, floor: 2 });
+    expect(replies(desk)).toEqual([[1, bulkText("v")]]);
+  });
 });

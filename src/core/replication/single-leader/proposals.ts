@@ -1,13 +1,21 @@
 import { assert, defined } from "../../base/assert.ts";
 import { encodeUtf8 } from "../../base/bytes.ts";
 import { NumberMap } from "../../base/number-map.ts";
-import type { Instant, LogIndex, NodeId, Term } from "../../contract/ids.ts";
+import type { Instant, LogIndex, NodeId, Term, WallClock } from "../../contract/ids.ts";
 import { error, integer, OK, type Reply } from "../../contract/reply.ts";
 import type { AppliedAnswer } from "../../sessions/session-table.ts";
 import type { AppliedListener, Applier } from "./applier.ts";
 import { type ConcernNeed, needOf } from "./concern.ts";
-import { entryKind, entrySequence, entrySession, makeEntry, stampEntry } from "./entry.ts";
+import {
+  entryKind,
+  entrySequence,
+  entrySession,
+  entryTime,
+  makeEntry,
+  stampEntry,
+} from "./entry.ts";
 import { durableCount, ownTermCommitted } from "./leader.ts";
+import { LogClock } from "./log-clock.ts";
 import type { EntryBytes, ForwardAnswer, ForwardItem, SingleLeaderMessage } from "./messages.ts";
 import type { Raft } from "./raft.ts";
 
@@ -46,6 +54,13 @@ interface PendingWait {
   readonly deadline: Instant;
   /** Where the write stands; null if it is nowhere, and so was lost. */
   readonly place: Place | null;
+}
+
+/** A read of a key that the clock says is dead, and log time does not yet (GEN7). */
+interface DueRead {
+  readonly to: NodeId;
+  readonly item: ReadItem;
+  readonly index: LogIndex;
 }
 
 interface Place {
@@ -111,20 +126,24 @@ export class Proposals implements Omit<AppliedListener, "onApplying"> {
   readonly #registering = new Map<string, Registration>();
   #answers = new Map<NodeId, ForwardAnswer[]>();
   #registered: { readonly registration: Registration; readonly session: number }[] = [];
-  /** The leader's wall clock, as the host gives it; becomes log time (GEN7). */
-  wallMs = 0;
-  #lastTime = 0;
+  readonly #clock: LogClock;
+  /** Reads of keys that are due: each waits for the entry that makes log time reach its arrival. */
+  #dueReads: DueRead[] = [];
+  /** The latest entry that was made only to move log time on. */
+  #timeIndex: LogIndex = 0;
+  #now: Instant = 0;
 
   constructor(raft: Raft, applier: Applier) {
     this.#raft = raft;
     this.#applier = applier;
+    this.#clock = new LogClock(raft);
   }
 
   /** A new term of leading: nothing that was forwarded to an earlier one concerns us any more. */
   begin(): void {
     this.end();
     const { log } = this.#raft;
-    this.#lastTime = this.#applier.logTime;
+    this.#clock.begin(this.#applier.logTime);
     for (const session of this.#applier.sessions.all()) {
       this.#desk(session.id).proposed = session.lastSequence;
     }
@@ -144,6 +163,8 @@ export class Proposals implements Omit<AppliedListener, "onApplying"> {
     this.#streams.clear();
     this.#desks.clear();
     this.#heldReads = [];
+    this.#dueReads = [];
+    this.#timeIndex = 0;
     this.#reads = [];
     this.#writesShort.clear();
     this.#waits = [];
@@ -158,6 +179,7 @@ export class Proposals implements Omit<AppliedListener, "onApplying"> {
     const leadership = this.#raft.leadership;
     if (leadership === null || message.term !== this.#raft.term) return;
     if (leadership.transfer !== null) return;
+    this.#now = now;
     if (message.session === 0) return this.#onRegistration(from, message);
     const stream = this.#streamOf(from, message);
     if (stream === null || message.count !== stream.count + 1) return;
@@ -199,6 +221,7 @@ export class Proposals implements Omit<AppliedListener, "onApplying"> {
   #dropReads(from: NodeId): void {
     const isOthers = ({ to }: { readonly to: NodeId }) => to !== from;
     this.#heldReads = this.#heldReads.filter(isOthers);
+    this.#dueReads = this.#dueReads.filter(isOthers);
     this.#reads = this.#reads.filter(isOthers);
     for (const desk of this.#desks.values()) {
       for (const [sequence, reads] of desk.readsAfter) {
@@ -290,10 +313,9 @@ export class Proposals implements Omit<AppliedListener, "onApplying"> {
 
   #propose(entry: EntryBytes, session: number, sequence: number, floor: number): LogIndex {
     const index = this.#raft.log.lastIndex + 1;
-    // Log time never goes backwards, whatever the clock does (GEN7).
-    this.#lastTime = Math.max(this.#lastTime, this.wallMs);
     const { term } = this.#raft;
-    stampEntry(entry, { index, term, time: this.#lastTime, session, sequence, floor });
+    const time = this.#clock.read(this.#now);
+    stampEntry(entry, { index, term, time, session, sequence, floor });
     this.#raft.appendOwn(entry);
     return index;
   }
@@ -327,14 +349,57 @@ export class Proposals implements Omit<AppliedListener, "onApplying"> {
     // A write answered before it was committed is below the floor, yet still to be applied: the
     // read must see it. Below the floor and nowhere, it was lost by its own choice of concern.
     const isOver = afterSequence < floor && placeOf(desk, afterSequence) === undefined;
-    if (afterSequence <= applied || isOver) return this.#evaluate(to, item);
+    if (afterSequence <= applied || isOver) return this.#readInTime(to, session, item);
     const waiting = desk.readsAfter.get(afterSequence) ?? [];
     waiting.push({ to, item });
     desk.readsAfter.set(afterSequence, waiting);
   }
 
+  /**
+   * GEN7: a key is dead for whoever reads after its deadline. If log time has not come that far, an
+   * entry takes it there first; the read then has its place behind that entry, and before the next
+   * write of its connection, which is not in the log yet.
+   */
+  #readInTime(to: NodeId, session: number, item: ReadItem): void {
+    const time = this.#clock.read(this.#now);
+    const reply = this.#applier.readUnlessDue(item.payload, time);
+    if (reply !== null) return this.#evaluated(to, item, reply);
+    if (this.#raft.leadership?.transfer !== null) this.#heldReads.push({ to, session, item });
+    else this.#dueReads.push({ to, item, index: this.#moveTime(time) });
+  }
+
+  /** The index of an entry not yet applied that moves log time at least this far. */
+  #moveTime(time: WallClock): LogIndex {
+    const index = this.#timeIndex;
+    const isUnderWay = index > this.#applier.appliedIndex;
+    if (!isUnderWay || entryTime(this.#raft.log.entry(index)) < time) {
+      this.#timeIndex = this.#propose(makeEntry("time"), 0, 0, 0);
+    }
+    assert(this.#timeIndex > this.#applier.appliedIndex, "a time entry that is applied already");
+    return this.#timeIndex;
+  }
+
+  #evaluateDue(): void {
+    while (this.#dueReads.length > 0 && this.#dueReads[0]!.index <= this.#applier.appliedIndex) {
+      const { to, item } = this.#dueReads.shift()!;
+      this.#evaluate(to, item);
+    }
+  }
+
+  /** Keys are removed soon after they have died, whether anybody asks for them or not. */
+  #sweep(): void {
+    const { leadership } = this.#raft;
+    if (leadership === null || leadership.transfer !== null || !this.#mayEvaluate) return;
+    if (this.#timeIndex > this.#applier.appliedIndex) return;
+    const time = this.#clock.read(this.#now);
+    if (this.#applier.isDue(time)) this.#moveTime(time);
+  }
+
   #evaluate(to: NodeId, item: ReadItem): void {
-    const reply = this.#applier.read(item.payload);
+    this.#evaluated(to, item, this.#applier.read(item.payload, this.#clock.read(this.#now)));
+  }
+
+  #evaluated(to: NodeId, item: ReadItem, reply: Reply): void {
     const index = this.#applier.appliedIndex;
     if (this.#raft.options.mutant === "L19") {
       this.#answer(to, { sequence: 0, ticket: item.ticket, reply, term: 0, index, durable: 0 });
@@ -413,6 +478,7 @@ export class Proposals implements Omit<AppliedListener, "onApplying"> {
    * (GEN2).
    */
   onAdvanced(): void {
+    if (this.#dueReads.length > 0) this.#evaluateDue();
     this.#placeHeldReads();
   }
 
@@ -427,10 +493,12 @@ export class Proposals implements Omit<AppliedListener, "onApplying"> {
   }
 
   /** Before the peers are sent to: whether this turn needs a confirmation round for its reads. */
-  beforeReplicate(): void {
+  beforeReplicate(now: Instant): void {
     const leadership = this.#raft.leadership;
     if (leadership === null) return;
+    this.#now = now;
     this.#placeHeldReads();
+    this.#sweep();
     const last = this.#reads[this.#reads.length - 1];
     if (last === undefined || last.round !== 0) return;
     const round = leadership.startRound(this.#raft.commitIndex);

@@ -2,7 +2,15 @@ import { assert } from "../../base/assert.ts";
 import type { MutantId } from "../../base/mutants.ts";
 import type { Prng } from "../../base/prng.ts";
 import type { GroupCall, GroupReply } from "../../contract/group.ts";
-import type { BatchNumber, GroupId, Instant, LogIndex, NodeId, Term } from "../../contract/ids.ts";
+import type {
+  BatchNumber,
+  GroupId,
+  Instant,
+  LogIndex,
+  NodeId,
+  Term,
+  WallClock,
+} from "../../contract/ids.ts";
 import type { Emitter } from "../../contract/outbox.ts";
 import type { LogRecord } from "../../contract/record.ts";
 import type { Trace } from "../../contract/trace.ts";
@@ -121,6 +129,8 @@ export class Raft {
   /** LEAD6, as a follower: with freshIndex applied, our state is no older than freshStamp. */
   freshStamp: Instant = Number.NEGATIVE_INFINITY;
   freshIndex: LogIndex = 0;
+  /** This node's wall clock at the beginning of the turn, whole ms (GEN7). */
+  wallMs: WallClock = 0;
   /** The highest commitIndex a leader has told, which may be beyond what we hold. */
   toldCommit: LogIndex = 0;
 

@@ -237,7 +237,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
     this.#forwarding.expire(now, out);
     this.#forward(now, out);
     this.#forwarding.endUnrepeatable(out);
-    this.#proposals.beforeReplicate();
+    this.#proposals.beforeReplicate(now);
     releaseGroup(this.#raft, now);
     replicate(this.#raft, now, out);
     if (this.#raft.leadership !== null) this.#snapshots.drive(this.#raft.leadership, now, out);
@@ -345,9 +345,9 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
     return Math.max(electionDeadline - electionTimeoutMs, leaderHeardAt + heartbeatMs);
   }
 
-  /** The leader's wall clock, for log time (GEN7). */
+  /** This node's wall clock, for log time (GEN7). */
   setWallClock(wallMs: WallClock): void {
-    this.#proposals.wallMs = wallMs;
+    this.#raft.wallMs = Math.floor(wallMs);
   }
 
   /** Hands leadership over if this node has it; true while a transfer is under way. */
@@ -392,7 +392,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
       lastIndex: raft.log.lastIndex,
       lagEntries: told - appliedIndex,
       lagMs: raft.isLeader ? 0 : fresh ? now - raft.freshStamp : null,
-      keys: this.#applier.keys,
+      ...this.#applier.counts,
       halted: this.#applier.halted,
       peers: (raft.leadership?.followers ?? []).map(({ node, matchIndex, state }) => {
         return { node, matchIndex, state };

@@ -19,7 +19,7 @@ const META: GroupMeta = {
   appliedTerm: 8,
   logTime: 1_700_000_000_000,
   generation: 1,
-  keys: 3,
+  counts: { keys: 3, expiring: 2, collections: 1 },
   voters: ["n1", "n2", "n3"],
   termStarts: [
     { term: 1, first: 1 },

@@ -17,8 +17,9 @@ import type { TermStart } from "./raft-log.ts";
  * - `m`: one row, what the applied state amounts to (`GroupMeta`);
  * - `s` + session id: the exactly-once table;
  * - `e` + index: entries that were not applied when the checkpoint was taken (STO5);
- * - `d` + generation + user key: the keyspace's values. A snapshot is filled into another
- *   generation, and one write of the `m` row switches (STO9).
+ * - `d` + generation + table + key: the keyspace's values. A snapshot is filled into another
+ *   generation, and one write of the `m` row switches (STO9). `keyspace-state.ts` and `sweeper.ts`
+ *   have its tables.
  */
 export const META = "m";
 
@@ -30,6 +31,12 @@ export const ENTRIES = "e";
 
 /** Names the table of the keyspace's values. */
 export const DATA = "d";
+
+/** Within a generation: the keyspace's keys. */
+export const KEYS = "k";
+
+/** Within a generation: the fields of collections, by collection. */
+export const FIELDS = "f";
 
 /** The first bytes of all keys of the group. */
 export function groupPrefix(group: GroupId): ByteString {
@@ -61,6 +68,17 @@ export function fromBigEndian(text: ByteString): number {
   return getU48(bytes, 0);
 }
 
+/** What is counted of a keyspace's keys. */
+export interface KeyCounts {
+  readonly keys: number;
+  /** Keys that have a deadline. */
+  readonly expiring: number;
+  readonly collections: number;
+}
+
+/** The counts of an empty keyspace. */
+export const NO_KEYS: KeyCounts = { keys: 0, expiring: 0, collections: 0 };
+
 /** The `m` row. */
 export interface GroupMeta {
   readonly term: Term;
@@ -71,12 +89,12 @@ export interface GroupMeta {
   readonly logTime: WallClock;
   /** 0 or 1: where the values lie. */
   readonly generation: number;
-  readonly keys: number;
+  readonly counts: KeyCounts;
   readonly voters: readonly NodeId[];
   readonly termStarts: readonly TermStart[];
 }
 
-const META_VERSION = 1;
+const META_VERSION = 2;
 
 /** The group's row about itself, as stored. */
 export function encodeMeta(meta: GroupMeta): Uint8Array {
@@ -89,7 +107,9 @@ export function encodeMeta(meta: GroupMeta): Uint8Array {
   writer.u48(meta.appliedTerm);
   writer.u48(meta.logTime);
   writer.u8(meta.generation);
-  writer.u48(meta.keys);
+  writer.u48(meta.counts.keys);
+  writer.u48(meta.counts.expiring);
+  writer.u48(meta.counts.collections);
   writer.u16(meta.voters.length);
   for (const voter of meta.voters) writer.text(voter);
   writer.u32(meta.termStarts.length);
@@ -112,7 +132,7 @@ export function decodeMeta(bytes: Uint8Array): GroupMeta {
   const appliedTerm = reader.u48();
   const logTime = reader.u48();
   const generation = reader.u8();
-  const keys = reader.u48();
+  const counts = { keys: reader.u48(), expiring: reader.u48(), collections: reader.u48() };
   const voters: NodeId[] = [];
   for (let left = reader.u16(); left > 0; left -= 1) voters.push(reader.text());
   const termStarts: TermStart[] = [];
@@ -126,7 +146,7 @@ export function decodeMeta(bytes: Uint8Array): GroupMeta {
     appliedTerm,
     logTime,
     generation,
-    keys,
+    counts,
     voters,
     termStarts,
   };

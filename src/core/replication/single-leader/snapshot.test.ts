@@ -9,7 +9,16 @@ import { startElection } from "./election.ts";
 import { becomeLeader } from "./leader.ts";
 import type { SingleLeaderMessage } from "./messages.ts";
 import type { Raft } from "./raft.ts";
-import { bigEndian, DATA, ENTRIES, encodeMeta, groupPrefix, META, SESSIONS } from "./rows.ts";
+import {
+  bigEndian,
+  DATA,
+  ENTRIES,
+  encodeMeta,
+  groupPrefix,
+  META,
+  NO_KEYS,
+  SESSIONS,
+} from "./rows.ts";
 import { Snapshots } from "./snapshot.ts";
 
 type InstallSnapshot = Extract<SingleLeaderMessage, { kind: "installSnapshot" }>;
@@ -42,14 +51,15 @@ function row(key: string, value: Uint8Array): Uint8Array {
 }
 
 function value(key: string): Uint8Array {
-  return row(`${GROUP_PREFIX}${DATA}0${key}`, encodeUtf8(`value of ${key}`));
+  return row(`${GROUP_PREFIX}${DATA}0k${key}`, encodeUtf8(`value of ${key}`));
 }
 
 function meta(keys: number, appliedIndex = 10): Uint8Array {
   const rest = { logTime: 5, generation: 0, voters: ["n1", "n2", "n3"] };
-  const own = { term: 2, vote: "n3", appliedIndex, appliedTerm: 2, keys };
+  const own = { term: 2, vote: "n3", appliedIndex, appliedTerm: 2 };
+  const counts = { ...NO_KEYS, keys };
   const termStarts = [{ term: 2, first: 4 }];
-  return row(GROUP_PREFIX + META, encodeMeta({ ...rest, ...own, termStarts }));
+  return row(GROUP_PREFIX + META, encodeMeta({ ...rest, ...own, counts, termStarts }));
 }
 
 function chunk(number: number, rows: Uint8Array, change: Partial<InstallSnapshot> = {}): void {
@@ -73,11 +83,11 @@ function keys(): number {
 test("chunks gather unseen, the last one switches, durability is said later", () => {
   chunk(0, value("a"));
   expect(answers()).toEqual(["next=1"]);
-  expect([applier.keys, applier.generation, applier.appliedIndex]).toEqual([0, 0, 0]);
+  expect([applier.counts.keys, applier.generation, applier.appliedIndex]).toEqual([0, 0, 0]);
   chunk(1, value("b"));
   chunk(2, meta(2), { done: true });
   expect(answers()).toEqual(["next=2"]);
-  expect([applier.keys, applier.generation, applier.appliedIndex]).toEqual([2, 1, 10]);
+  expect([applier.counts.keys, applier.generation, applier.appliedIndex]).toEqual([2, 1, 10]);
   expect([raft.log.lastIndex, raft.log.lastTerm, raft.commitIndex]).toEqual([10, 2, 10]);
   // The sender's term and vote are not ours.
   expect([raft.term, raft.vote]).toEqual([3, null]);
@@ -117,12 +127,12 @@ test.each([
   ["with fewer keys than it says", () => meta(9)],
   ["of another index than it says", () => meta(1, 11)],
   ["that is no rows at all", () => new Uint8Array([1, 2, 3])],
-  ["of another group", () => row(`${bigEndian(5)}${DATA}0k`, new Uint8Array(1))],
+  ["of another group", () => row(`${bigEndian(5)}${DATA}0kk`, new Uint8Array(1))],
 ])("a snapshot %s is refused and leaves the state alone", (_, last) => {
   chunk(0, value("a"));
   chunk(1, last(), { done: true });
   expect(answers()).toEqual(["next=1", "next=0"]);
-  expect([applier.appliedIndex, applier.keys, raft.log.lastIndex]).toEqual([0, 0, 2]);
+  expect([applier.appliedIndex, applier.counts.keys, raft.log.lastIndex]).toEqual([0, 0, 2]);
   expect(snapshots.isInstalling).toBe(false);
 });
 

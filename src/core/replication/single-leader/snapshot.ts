@@ -10,7 +10,7 @@ import type { Leadership } from "./leadership.ts";
 import type { SingleLeaderMessage } from "./messages.ts";
 import type { Progress, SnapshotTransfer } from "./progress.ts";
 import type { Out, Raft } from "./raft.ts";
-import { DATA, decodeMeta, type GroupMeta, META, SESSIONS } from "./rows.ts";
+import { DATA, decodeMeta, type GroupMeta, KEYS, META, SESSIONS } from "./rows.ts";
 
 type InstallSnapshot = Extract<SingleLeaderMessage, { kind: "installSnapshot" }>;
 type SnapshotReply = Extract<SingleLeaderMessage, { kind: "snapshotReply" }>;
@@ -314,7 +314,7 @@ export class Snapshots {
         const table = key[PREFIX_BYTES];
         if (table === DATA) {
           this.#memtable.put(to + key.slice(PREFIX_BYTES + 2), value.slice());
-          incoming.keys += 1;
+          if (key[PREFIX_BYTES + 2] === KEYS) incoming.keys += 1;
         } else if (table === SESSIONS) incoming.sessions.push(value.slice());
         else if (table === META) incoming.meta = decodeMeta(value);
       }
@@ -327,7 +327,8 @@ export class Snapshots {
 
   #fits(incoming: Incoming): boolean {
     const { meta } = incoming;
-    return meta !== null && meta.appliedIndex === incoming.lastIndex && meta.keys === incoming.keys;
+    if (meta === null || meta.appliedIndex !== incoming.lastIndex) return false;
+    return meta.counts.keys === incoming.keys;
   }
 
   #install(incoming: Incoming): void {

@@ -1,0 +1,50 @@
+import { assert } from "../../base/assert.ts";
+import type { Instant, WallClock } from "../../contract/ids.ts";
+import { majorityOf } from "./quorum.ts";
+import type { Raft } from "./raft.ts";
+
+/** How far the leader's clock may be from the voters' median for log time to follow it, ms. */
+const SKEW_MS_MAX = 5_000;
+
+/**
+ * Log time (GEN7): the leader's wall clock, never backwards, and not advancing while it is more
+ * than 5 s from the median of the voters' clocks, or while a majority of them is not known.
+ */
+export class LogClock {
+  readonly #raft: Raft;
+  #last: WallClock = 0;
+
+  constructor(raft: Raft) {
+    this.#raft = raft;
+  }
+
+  /** A term of leading begins: log time has come this far. */
+  begin(logTime: WallClock): void {
+    this.#last = Math.max(this.#last, logTime);
+  }
+
+  /** What the time of an entry would be now. Entries get it in the order in which it is asked. */
+  read(now: Instant): WallClock {
+    if (this.#isTrusted(now)) this.#last = Math.max(this.#last, this.#raft.wallMs);
+    return this.#last;
+  }
+
+  #isTrusted(now: Instant): boolean {
+    const { wallMs, leadership, options } = this.#raft;
+    assert(leadership !== null, "log time is a leader's to give");
+    const walls = [wallMs];
+    for (const { wallOffset } of leadership.followers) {
+      if (wallOffset !== null) walls.push(wallOffset + now);
+    }
+    if (walls.length < majorityOf(options.voters.length)) return false;
+    return Math.abs(median(walls) - wallMs) <= SKEW_MS_MAX;
+  }
+}
+
+/** Of an even number of values, the mean of the two in the middle. */
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const high = sorted.length >> 1;
+  const low = (sorted.length - 1) >> 1;
+  return (sorted[low]! + sorted[high]!) / 2;
+}
