@@ -4,7 +4,7 @@ import { array, integer, NULL, type Reply } from "../contract/reply.ts";
 import type { StateReader } from "../contract/state-machine.ts";
 import { VALUE_AT } from "../values/row.ts";
 import { type Args, integer64, isWord, narrow, parseI64 } from "./arguments.ts";
-import { bitOffset, grownCopy } from "./bits.ts";
+import { bitOffset } from "./bits.ts";
 import { LIMITS } from "./limits.ts";
 import { refuse, refuseSyntax } from "./refusal.ts";
 import {
@@ -16,7 +16,7 @@ import {
   singleLeaderOnly,
   type WriteCommand,
 } from "./spec.ts";
-import { registerAt, valueLength } from "./value.ts";
+import { grownRow, registerAt, valueLength } from "./value.ts";
 
 type Overflow = "wrap" | "saturate" | "fail";
 
@@ -181,7 +181,7 @@ const BITFIELD: WriteCommand = {
     const row = registerAt(state, key);
     const bytes = bytesNeeded(ops);
     if (bytes === 0) return readAll(ops, row);
-    const changed = grownCopy(state, row, bytes);
+    const changed = grownRow(state, row, bytes);
     const reply = writeAll(ops, changed);
     assert(valueLength(changed) >= bytes, "the row was not grown enough");
     state.set(key, changed);

@@ -14,7 +14,7 @@ import {
   singleLeaderOnly,
   type WriteCommand,
 } from "./spec.ts";
-import { checkGathered, emptyRow, registerAt, valueLength } from "./value.ts";
+import { checkGathered, grownRow, registerAt, valueLength } from "./value.ts";
 
 const ONE_ORDER = singleLeaderOnly(
   "It needs one order of all writes: use a single-leader keyspace",
@@ -35,17 +35,6 @@ function bitValue(arg: Uint8Array): 0 | 1 {
   const value = parseI64(arg);
   if (value !== 0 && value !== 1) refuse("bit is not an integer or out of range");
   return value;
-}
-
-/** The row grown to hold `bytes` of value, always a copy: rows are not changed in place. */
-export function grownCopy(
-  state: StateWriter,
-  row: Uint8Array | undefined,
-  bytes: number,
-): Uint8Array {
-  const grown = emptyRow(state, Math.max(valueLength(row), bytes));
-  if (row !== undefined) grown.set(row);
-  return grown;
 }
 
 const SETBIT: WriteCommand = {
@@ -70,7 +59,7 @@ const SETBIT: WriteCommand = {
     const offset = bitOffset(args[2]!, 0);
     const on = bitValue(args[3]!);
     const key = toByteString(args[1]!);
-    const row = grownCopy(state, registerAt(state, key), Math.floor(offset / 8) + 1);
+    const row = grownRow(state, registerAt(state, key), Math.floor(offset / 8) + 1);
     const at = VALUE_AT + Math.floor(offset / 8);
     const mask = 0x80 >> (offset % 8);
     const before = (row[at]! & mask) !== 0;
@@ -246,7 +235,7 @@ function combine(
   rows: readonly (Uint8Array | undefined)[],
 ): Uint8Array {
   const bytes = rows.reduce((max, row) => Math.max(max, valueLength(row)), 0);
-  const result = grownCopy(state, rows[0], bytes);
+  const result = grownRow(state, rows[0], bytes);
   for (let at = VALUE_AT; at < result.length; at += 1) {
     if (operation === "NOT") result[at] = ~result[at]!;
     for (let i = 1; i < rows.length; i += 1) {

@@ -42,7 +42,7 @@ describe("a command as it goes to the log", () => {
         "55 bitfield, 56 bitfield_ro, 70 del, 71 unlink, 72 exists, 73 touch, 74 type, 75 rename, " +
         "76 renamenx, 77 copy, 78 dbsize, 79 flushdb, 80 object, 81 randomkey, 90 keys, 91 scan, " +
         "100 ttl, 101 pttl, 102 expiretime, 103 pexpiretime, 104 persist, 105 expire, 106 pexpire, " +
-        "107 expireat, 108 pexpireat",
+        "107 expireat, 108 pexpireat, 200 trefoil.read, 201 trefoil.range",
     );
   });
 

@@ -11,7 +11,7 @@ import {
   ZERO,
 } from "../contract/reply.ts";
 import type { StateReader, StateWriter } from "../contract/state-machine.ts";
-import { VALUE_AT } from "../values/row.ts";
+import { isRegister, VALUE_AT } from "../values/row.ts";
 import { type Args, integer64, isWord, lowerText, parseI64 } from "./arguments.ts";
 import { refuse, refuseSyntax } from "./refusal.ts";
 import {
@@ -26,7 +26,7 @@ import {
   TWO_KEYS,
   type WriteCommand,
 } from "./spec.ts";
-import { copyRow, isRegister, valueLength } from "./value.ts";
+import { copyRow, valueLength } from "./value.ts";
 
 const SEVERAL_KEYS = singleLeaderOnly(
   "Several keys change at once only in a single-leader keyspace",

@@ -2,11 +2,12 @@ import { assert } from "../base/assert.ts";
 import { toByteString } from "../base/bytes.ts";
 import { array, bulk, bulkText, integer, type Reply } from "../contract/reply.ts";
 import type { StateReader } from "../contract/state-machine.ts";
+import { isRegister } from "../values/row.ts";
 import { type Args, integerNear, isWord } from "./arguments.ts";
 import { LIMITS } from "./limits.ts";
 import { refuse, refuseSyntax } from "./refusal.ts";
 import { type CommandSpec, EVERY_MODEL, type ReadCommand, TWO_KEYS } from "./spec.ts";
-import { isRegister, registerValue } from "./value.ts";
+import { registerValue } from "./value.ts";
 
 interface LcsOptions {
   readonly length: boolean;

@@ -19,6 +19,8 @@ export const LIMITS = {
   transactionCommandsMax: 1_024,
   /** Keys that a connection watches at once. */
   watchedKeysMax: 1_024,
+  /** Keys, and ranges, that a transaction of a typed client has read. */
+  readSetMax: 1_024,
   /** Bytes of values that one command holds at once: MGET's answer, BITOP's sources. */
   gatheredBytesMax: 33_554_432,
   /** Keys that one SCAN looks at, whatever COUNT asks: longer work would stall the node. */

@@ -160,6 +160,11 @@ export interface WriteCommand extends TravellingFacts {
   apply(args: Args, state: StateWriter, time: WallClock): Reply;
 }
 
+/** TREFOIL.COMMIT: MULTI and EXEC in one; the router makes what EXEC makes of it. */
+export interface CommitCommand extends CommandFacts {
+  readonly kind: "commit";
+}
+
 /** WATCH: it travels as a read, and the connection keeps what it has read. */
 export interface WatchCommand extends TravellingFacts {
   readonly kind: "watch";
@@ -195,6 +200,7 @@ export type CommandSpec =
   | ReadCommand
   | WriteCommand
   | WatchCommand
+  | CommitCommand
   | WithCommand
   | WaitCommand
   | TransactionCommand

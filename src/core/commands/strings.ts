@@ -1,8 +1,16 @@
-import { toByteString } from "../base/bytes.ts";
+import { decodeUtf8, isUtf8, toByteString } from "../base/bytes.ts";
 import type { WallClock } from "../contract/ids.ts";
 import { array, bulk, integer, NULL, OK, ONE, type Reply, ZERO } from "../contract/reply.ts";
 import type { StateReader, StateWriter } from "../contract/state-machine.ts";
-import { deadlineOf, putDeadline, VALUE_AT } from "../values/row.ts";
+import {
+  BYTES_REGISTER,
+  deadlineOf,
+  isRegister,
+  JSON_REGISTER,
+  putDeadline,
+  REGISTER,
+  VALUE_AT,
+} from "../values/row.ts";
 import { type Args, integerNear, isWord } from "./arguments.ts";
 import { deadlineFrom, type Expiry, expiryOption, KEEP_EXPIRY, NO_EXPIRY } from "./deadlines.ts";
 import { setDeadline } from "./expiry.ts";
@@ -21,8 +29,7 @@ import {
 import {
   checkGathered,
   checkValueLength,
-  emptyRow,
-  isRegister,
+  grownRow,
   registerAt,
   registerReply,
   registerRow,
@@ -41,31 +48,64 @@ interface SetOptions {
   readonly condition: "always" | "ifAbsent" | "ifPresent";
   readonly get: boolean;
   readonly expiry: Expiry;
+  readonly kind: number;
 }
 
-const SET_PLAIN: SetOptions = { condition: "always", get: false, expiry: NO_EXPIRY };
+const SET_PLAIN: SetOptions = {
+  condition: "always",
+  get: false,
+  expiry: NO_EXPIRY,
+  kind: REGISTER,
+};
+
+const TYPES = [
+  ["TEXT", REGISTER],
+  ["BYTES", BYTES_REGISTER],
+  ["JSON", JSON_REGISTER],
+] as const;
+
+/** The kind of row for the word after AS. */
+function registerKind(word: Uint8Array | undefined): number {
+  for (const [name, kind] of TYPES) if (word !== undefined && isWord(word, name)) return kind;
+  return refuse("AS takes TEXT, BYTES or JSON");
+}
 
 function setOptions(args: Args): SetOptions {
   if (args.length === 3) return SET_PLAIN;
   let condition: SetOptions["condition"] = "always";
   let get = false;
   let option: ReturnType<typeof expiryOption> = null;
+  let kind = REGISTER;
   for (let i = 3; i < args.length; i += 1) {
     const word = args[i]!;
     if (isWord(word, "NX") && condition !== "ifPresent") condition = "ifAbsent";
     else if (isWord(word, "XX") && condition !== "ifAbsent") condition = "ifPresent";
     else if (isWord(word, "GET")) get = true;
-    else {
+    else if (isWord(word, "AS")) {
+      i += 1;
+      kind = registerKind(args[i]);
+    } else {
       option = expiryOption(args, i, option);
       if (option === null || option.word === "PERSIST") return refuseSyntax();
       i += option.arguments - 1;
     }
   }
-  return { condition, get, expiry: option?.expiry ?? NO_EXPIRY };
+  return { condition, get, expiry: option?.expiry ?? NO_EXPIRY, kind };
 }
 
 function checkSet(args: Args): void {
-  deadlineFrom(setOptions(args).expiry, 0, 0, "set");
+  const { expiry, kind } = setOptions(args);
+  deadlineFrom(expiry, 0, 0, "set");
+  if (kind === JSON_REGISTER && !isJson(args[2]!)) refuse("the value is not JSON");
+}
+
+function isJson(bytes: Uint8Array): boolean {
+  try {
+    JSON.parse(decodeUtf8(bytes));
+    return isUtf8(bytes);
+  } catch {
+    return false;
+  }
 }
 
 function isBlindSet(args: Args): boolean {
@@ -77,12 +117,13 @@ function isBlindSet(args: Args): boolean {
 /** SET with options. */
 function setWith(args: Args, state: StateWriter, time: WallClock): Reply {
   const key = toByteString(args[1]!);
-  const { condition, get, expiry } = setOptions(args);
+  const { condition, get, expiry, kind } = setOptions(args);
   const row = get ? registerAt(state, key) : state.get(key);
   const deadline = deadlineFrom(expiry, time, row === undefined ? 0 : deadlineOf(row), "set");
   const isRefused = row === undefined ? condition === "ifPresent" : condition === "ifAbsent";
   if (!isRefused) {
     const changed = registerRow(state, args[2]!);
+    changed[0] = kind;
     putDeadline(changed, deadline);
     if (deadline !== 0 && deadline <= time) state.delete(key);
     else state.set(key, changed);
@@ -97,7 +138,7 @@ const SET: WriteCommand = {
   name: "set",
   arity: -3,
   usage:
-    "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
+    "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL] [AS (TEXT | BYTES | JSON)]",
   group: "string",
   flags: ["write", "denyoom"],
   keys: FIRST_KEY,
@@ -105,7 +146,8 @@ const SET: WriteCommand = {
   since: "1.0.0",
   summary: "Sets the value of a key, whatever its kind was before.",
   complexity: "O(1)",
-  differences: "A time beyond the year 10889 is refused.",
+  differences:
+    "A time beyond the year 10889 is refused. AS says what a client of TypeScript gets: without it, text where the value is UTF-8, else bytes.",
   check: checkSet,
   isBlind: isBlindSet,
   apply(args, state, time) {
@@ -342,8 +384,7 @@ const APPEND: WriteCommand = {
     const before = valueLength(row);
     const appended = args[2]!;
     checkValueLength(before + appended.length);
-    const grown = emptyRow(state, before + appended.length);
-    if (row !== undefined) grown.set(row);
+    const grown = grownRow(state, row, before + appended.length);
     grown.set(appended, VALUE_AT + before);
     state.set(key, grown);
     return integer(before + appended.length);
@@ -439,8 +480,7 @@ const SETRANGE: WriteCommand = {
     const before = valueLength(row);
     if (patch.length === 0) return integer(before);
     checkValueLength(offset + patch.length);
-    const changed = emptyRow(state, Math.max(before, offset + patch.length));
-    if (row !== undefined) changed.set(row);
+    const changed = grownRow(state, row, offset + patch.length);
     changed.set(patch, VALUE_AT + offset);
     state.set(key, changed);
     return integer(valueLength(changed));

@@ -30,6 +30,7 @@ import type {
 import { STRING_COMMANDS } from "./strings.ts";
 import { TRANSACTION_COMMANDS } from "./transaction-commands.ts";
 import { TREFOIL_COMMANDS } from "./trefoil.ts";
+import { TYPED_COMMANDS } from "./typed.ts";
 
 /** A command that is carried by the log or by a read. */
 export type TravellingCommand = ReadCommand | WriteCommand | WatchCommand | ExecCommand;
@@ -60,6 +61,7 @@ function collect(): readonly CommandSpec[] {
     ...introspectionCommands(servedCommands, lookupCommand),
     ...TRANSACTION_COMMANDS,
     ...TREFOIL_COMMANDS,
+    ...TYPED_COMMANDS,
     ...REFUSED_COMMANDS,
   ];
   return specs.map(guarded).sort(byName);

@@ -45,7 +45,8 @@ const DISCARD: TransactionCommand = {
   complexity: "O(N) in the queued commands",
 };
 
-const EXEC: ExecCommand = {
+/** EXEC, whose id all transactions travel under. */
+export const EXEC: ExecCommand = {
   kind: "exec",
   id: 120,
   name: "exec",

@@ -13,7 +13,7 @@ import type {
   TransactionCommand,
   WriteCommand,
 } from "./spec.ts";
-import { checkArguments, checkForm } from "./table.ts";
+import { checkArguments, checkForm, lookupCommand } from "./table.ts";
 import { WatchedKeys } from "./watched-keys.ts";
 
 const QUEUED: Reply = { kind: "simple", text: "QUEUED" };
@@ -30,7 +30,14 @@ const EXEC_ABORTED = {
 const QUEUED_HERE: readonly string[] = ["ping", "echo", "time", "unwatch"];
 
 /** One of them takes as long as there are keys; many in one entry would hold every replica up. */
-const WHOLE_KEYSPACE: readonly string[] = ["keys", "scan", "randomkey", "dbsize", "flushdb"];
+const WHOLE_KEYSPACE: readonly string[] = [
+  "keys",
+  "scan",
+  "randomkey",
+  "dbsize",
+  "flushdb",
+  "trefoil.range",
+];
 
 type Queued =
   | { readonly kind: "refused"; readonly reply: Reply }
@@ -144,6 +151,16 @@ function here(spec: CommandSpec, given: Args): Queued {
   assert(spec.kind === "connection", "only commands about the connection are carried out here");
   const args = given.map((arg) => arg.slice());
   return { kind: "here", spec, args, bytes: args.reduce((sum, arg) => sum + arg.length, 0) };
+}
+
+/** The transaction that TREFOIL.COMMIT brings in one piece, or why there is none. */
+export function transactionOf(commands: readonly Args[], edge: CommandEdge): Transaction | Reply {
+  const transaction = new Transaction();
+  for (const args of commands) {
+    const answer = transaction.queue(lookupCommand(args[0]!), args, edge);
+    if (answer !== QUEUED) return answer;
+  }
+  return transaction;
 }
 
 /** Whether a command is carried out within a transaction rather than queued: it ends it, or not. */

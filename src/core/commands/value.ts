@@ -1,7 +1,7 @@
 import type { ByteString } from "../base/bytes.ts";
 import { bulk, NULL, type Reply } from "../contract/reply.ts";
 import type { StateReader, StateWriter } from "../contract/state-machine.ts";
-import { deadlineOf, kindOf, putDeadline, REGISTER, VALUE_AT } from "../values/row.ts";
+import { deadlineOf, isRegister, putDeadline, REGISTER, VALUE_AT } from "../values/row.ts";
 import { LIMITS } from "./limits.ts";
 import { refuse, refuseLimit } from "./refusal.ts";
 
@@ -31,16 +31,25 @@ export function emptyRow(state: StateWriter, length: number): Uint8Array {
   return row;
 }
 
+/** A register with the bytes and the deadline of another, grown to `length` value bytes. */
+export function grownRow(
+  state: StateWriter,
+  before: Uint8Array | undefined,
+  length: number,
+): Uint8Array {
+  const row = emptyRow(state, Math.max(valueLength(before), length));
+  if (before === undefined) return row;
+  row.set(before);
+  // Changed byte by byte, it need not be JSON any more.
+  row[0] = REGISTER;
+  return row;
+}
+
 /** The row for another key, or to be changed: those that the state holds are stamped. */
 export function copyRow(state: StateWriter, row: Uint8Array): Uint8Array {
   const copy = state.take(row.length);
   copy.set(row);
   return copy;
-}
-
-/** Whether a row holds a register. */
-export function isRegister(row: Uint8Array): boolean {
-  return kindOf(row) === REGISTER;
 }
 
 /** The register's row, undefined where there is no key. Refuses other kinds. */

@@ -4,17 +4,21 @@ import type { Prng } from "../base/prng.ts";
 import { CommandEncoder } from "../commands/command-machine.ts";
 import { ScanCursors } from "../commands/scan-cursors.ts";
 import { type CallOptions, ClientSession } from "../commands/session.ts";
-import type { CommandSpec, ExecCommand, WatchCommand } from "../commands/spec.ts";
+import type { CommandSpec, CommitCommand, ExecCommand, WatchCommand } from "../commands/spec.ts";
 import { checkCall, checkModel, lookupCommand } from "../commands/table.ts";
+import { EXEC } from "../commands/transaction-commands.ts";
 import {
   abortedByWatch,
   isForTransactions,
   refuseInTransaction,
   runTransactionCommand,
+  type Transaction,
   takeTransaction,
+  transactionOf,
 } from "../commands/transactions.ts";
 import { metaReply, parseWait, parseWith } from "../commands/trefoil.ts";
-import { encodeReadSet } from "../commands/watched-keys.ts";
+import { parseCommit } from "../commands/typed.ts";
+import { encodeReadSet, type ReadSet } from "../commands/watched-keys.ts";
 import { type GroupCall, type GroupReply, NO_META, type ReplyMeta } from "../contract/group.ts";
 import {
   type ConnectionId,
@@ -161,6 +165,8 @@ export class Router {
         return;
       case "exec":
         return this.#exec(connection, slot, spec, options, now, out);
+      case "commit":
+        return this.#commit(connection, slot, spec, args, options, now, out);
       case "connection":
         return this.#runHere(connection, slot, spec, args);
       case "with":
@@ -328,26 +334,62 @@ export class Router {
       return;
     }
     const { transaction, watched } = taken;
-    const present = transaction.begin(session, this.#view, this.#edge);
-    const { payloads } = transaction;
-    if (payloads.length === 0 && watched.isEmpty) {
-      slot.reply = present(array([]));
-      return;
-    }
-    slot.present = present;
-    const deadline = now + (options.timeoutMs ?? this.#options.defaultTimeoutMs);
-    this.#dispatchWhen(connection, slot, now, out, () => {
+    this.#carryOut(connection, slot, transaction, options, now, out, () => {
       if (watched.isPending) return null;
-      if (watched.failure !== null) return abortedByWatch(watched.failure);
-      const reads = encodeReadSet(watched.reads);
-      const payload = this.#encoder.encode(spec, [NAME_LEFT_OUT, reads, ...payloads]);
+      return watched.failure === null ? watched.reads : abortedByWatch(watched.failure);
+    });
+  }
+
+  #commit(
+    connection: Connection,
+    slot: Slot,
+    spec: CommitCommand,
+    args: readonly Uint8Array[],
+    options: CallOptions,
+    now: Instant,
+    out: Out,
+  ): void {
+    const refused = this.#checkExec(spec, connection.session, options);
+    const { reads, commands } = parseCommit(args);
+    const transaction = refused ?? transactionOf(commands, this.#edge);
+    if ("kind" in transaction) slot.reply = transaction;
+    else this.#carryOut(connection, slot, transaction, options, now, out, () => reads);
+  }
+
+  /** `reads` says what the transaction rests on: null as long as that is not known. */
+  #carryOut(
+    connection: Connection,
+    slot: Slot,
+    transaction: Transaction,
+    options: CallOptions,
+    now: Instant,
+    out: Out,
+    reads: () => ReadSet | Reply | null,
+  ): void {
+    const { payloads } = transaction;
+    const present = transaction.begin(connection.session, this.#view, this.#edge);
+    const deadline = now + (options.timeoutMs ?? this.#options.defaultTimeoutMs);
+    slot.present = present;
+    this.#dispatchWhen(connection, slot, now, out, () => {
+      const rests = reads();
+      if (rests === null || "kind" in rests) return rests;
+      if (payloads.length === 0 && rests.length === 0) return array([]);
+      const payload = this.#encoder.encode(EXEC, [
+        NAME_LEFT_OUT,
+        encodeReadSet(rests),
+        ...payloads,
+      ]);
       return { kind: "write", connection: connection.id, payload, concern: options.w, deadline };
     });
   }
 
-  #checkExec(spec: ExecCommand, session: ClientSession, options: CallOptions): Reply | null {
+  #checkExec(
+    spec: ExecCommand | CommitCommand,
+    session: ClientSession,
+    options: CallOptions,
+  ): Reply | null {
     const unfit = this.#checkFit(spec, session.keyspace);
-    return unfit ?? this.#checkConcern("EXEC", false, options);
+    return unfit ?? this.#checkConcern(spec.name.toUpperCase(), false, options);
   }
 
   #checkFit(spec: CommandSpec, keyspace: number): Reply | null {

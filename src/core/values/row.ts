@@ -15,12 +15,20 @@ import type { Slab } from "../base/slab.ts";
  * can be removed in slices.
  */
 
-/** A register. The numbers of the kinds are on disk and never change. */
+/**
+ * A register: text where its bytes are UTF-8, else bytes. The numbers of the kinds are on disk and
+ * never change.
+ */
 export const REGISTER = 1;
 /** A set: fields without values. 2 and 5 to 7 are kept for counter, sorted set, list, document. */
 export const SET = 3;
 /** A map from fields to values; what Redis calls a hash. */
 export const MAP = 4;
+
+/** Registers whose type does not follow from their bytes: JSON, and bytes that may be text too. */
+export const JSON_REGISTER = 8;
+/** See `JSON_REGISTER`. */
+export const BYTES_REGISTER = 9;
 
 const VERSION_AT = 1;
 const DEADLINE_AT = 7;
@@ -60,6 +68,11 @@ export function deadlineOf(row: Uint8Array): number {
 export function putDeadline(row: Uint8Array, deadline: number): void {
   assert(deadline >= 0 && deadline <= DEADLINE_MAX, "a deadline that no row holds", deadline);
   putU48(row, DEADLINE_AT, deadline);
+}
+
+/** Whether the row holds a register. */
+export function isRegister(row: Uint8Array): boolean {
+  return row[0] === REGISTER || row[0] === JSON_REGISTER || row[0] === BYTES_REGISTER;
 }
 
 /** Whether the row's value lies in rows of its own. */
