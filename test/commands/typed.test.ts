@@ -66,6 +66,14 @@ test("a commit is carried out if all that was read still holds", () => {
   expect(commit()).toEqual([3, "OK"]);
 });
 
+test("a command that is refused takes the others with it", () => {
+  target = new InProcessTarget();
+  ask("SET", "word", "abc");
+  const commit = ["TREFOIL.COMMIT", "COMMANDS", 3, 3, "SET", "a", "1", 2, "INCR", "word"];
+  expect(ask(...commit, 3, "SET", "b", "1")).toBe("ERR value is not an integer or out of range");
+  expect(ask("EXISTS", "a", "b")).toBe(0);
+});
+
 test("a range holds while nothing in it was added, changed or deleted", () => {
   target = new InProcessTarget();
   for (const key of ["a", "b", "z"]) ask("SET", key, "1");

@@ -9,9 +9,8 @@ import { encodeCommand } from "../../src/core/commands/command-machine.ts";
 import { ScanCursors } from "../../src/core/commands/scan-cursors.ts";
 import type { ServerView } from "../../src/core/commands/server-view.ts";
 import { ClientSession } from "../../src/core/commands/session.ts";
-import type { CommandEdge } from "../../src/core/commands/spec.ts";
+import type { CommandEdge, CommitCommand, ExecCommand } from "../../src/core/commands/spec.ts";
 import { checkCall, lookupCommand } from "../../src/core/commands/table.ts";
-import { EXEC } from "../../src/core/commands/transaction-commands.ts";
 import {
   isForTransactions,
   refuseInTransaction,
@@ -175,8 +174,8 @@ export class InProcessTarget implements Target {
     if (wrong !== null) return refuseInTransaction(spec, this.session, wrong);
     if (spec === undefined) throw new Error("an unknown command was not refused");
     if (spec.kind === "transaction") return runTransactionCommand(spec, this.session);
-    if (spec.kind === "exec") return this.#exec(edge);
-    if (spec.kind === "commit") return this.#commit(args, edge);
+    if (spec.kind === "exec") return this.#exec(spec, edge);
+    if (spec.kind === "commit") return this.#commit(spec, args, edge);
     if (spec.kind === "connection") return spec.run(args, this.session, this.#server);
     if (spec.kind === "with" || spec.kind === "wait") return redisError("not in this stand-in");
     if (spec.kind === "watch") {
@@ -192,22 +191,27 @@ export class InProcessTarget implements Target {
     return spec.fromWire?.(reply, edge) ?? reply;
   }
 
-  #exec(edge: CommandEdge): Reply {
+  #exec(spec: ExecCommand, edge: CommandEdge): Reply {
     const taken = takeTransaction(this.session);
     if ("kind" in taken) return taken;
-    return this.#carryOut(taken.transaction, taken.watched.reads, edge);
+    return this.#carryOut(spec, taken.transaction, taken.watched.reads, edge);
   }
 
-  #commit(args: readonly Uint8Array[], edge: CommandEdge): Reply {
+  #commit(spec: CommitCommand, args: readonly Uint8Array[], edge: CommandEdge): Reply {
     const { reads, commands } = parseCommit(args);
     const transaction = transactionOf(commands, edge);
-    return "kind" in transaction ? transaction : this.#carryOut(transaction, reads, edge);
+    return "kind" in transaction ? transaction : this.#carryOut(spec, transaction, reads, edge);
   }
 
-  #carryOut(transaction: Transaction, reads: ReadSet, edge: CommandEdge): Reply {
+  #carryOut(
+    spec: ExecCommand | CommitCommand,
+    transaction: Transaction,
+    reads: ReadSet,
+    edge: CommandEdge,
+  ): Reply {
     const present = transaction.begin(this.session, this.#server, edge);
     const args = [new Uint8Array(0), encodeReadSet(reads), ...transaction.payloads];
-    return present(this.keyspace.apply(encodeCommand(EXEC, args)));
+    return present(this.keyspace.apply(encodeCommand(spec, args)));
   }
 
   #answer(bytes: Uint8Array): Uint8Array {

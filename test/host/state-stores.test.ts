@@ -10,6 +10,7 @@ import {
   type CheckpointFileStore,
   openCheckpointFileStore,
 } from "../../src/core/log/checkpoint-file-store.ts";
+import { MemoryStore } from "../../src/core/log/memory-store.ts";
 import { NodeDisk } from "../../src/host/disk/node-disk.ts";
 import { type LmdbStore, openLmdbStore } from "../../src/host/state/lmdb-store.ts";
 import { MemoryDisk } from "../../src/testing/sim/memory-disk.ts";
@@ -108,7 +109,26 @@ class Simulated implements StoreUnderTest {
   async close(): Promise<void> {}
 }
 
+/** Its rows outlive it for as long as the test holds them. */
+class Memory implements StoreUnderTest {
+  readonly store: MemoryStore;
+
+  constructor(store = new MemoryStore()) {
+    this.store = store;
+  }
+
+  async pause(): Promise<void> {}
+
+  async reopen(): Promise<StoreUnderTest> {
+    this.store.crash();
+    return new Memory(this.store);
+  }
+
+  async close(): Promise<void> {}
+}
+
 describe.each([
+  ["memory", () => new Memory()],
   ["LMDB", () => new Lmdb()],
   ["checkpoint files on a disk", () => new Files()],
   ["checkpoint files on a simulated disk", () => new Simulated()],

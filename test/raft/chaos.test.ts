@@ -248,7 +248,7 @@ class Chaos {
       return `${appliedIndex} ${keys}`;
     });
     if (new Set(states).size !== 1) this.#fail(`replicas differ: ${states.join(", ")}`);
-    const open = cluster.nodes.map((node) => node.store.open);
+    const open = cluster.nodes.map((node) => node.store.openSnapshots);
     if (open.some((count) => count > 0)) this.#fail(`snapshots left open: ${open.join(", ")}`);
     if (cluster.nodes.some((node) => node.replica.openCalls > 0)) this.#fail("calls left open");
   }

@@ -1,9 +1,9 @@
 import { commandMachine } from "../../src/core/commands/command-machine.ts";
 import type { Reply } from "../../src/core/contract/reply.ts";
+import { MemoryStore } from "../../src/core/log/memory-store.ts";
 import { Memtable } from "../../src/core/log/memtable.ts";
 import { KeyspaceState } from "../../src/core/replication/single-leader/keyspace-state.ts";
 import { NO_KEYS } from "../../src/core/replication/single-leader/rows.ts";
-import { MemoryStore } from "./memory-store.ts";
 
 /** One keyspace in memory, to which commands are applied as if each were the log's next entry. */
 export class TestKeyspace {

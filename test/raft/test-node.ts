@@ -7,6 +7,7 @@ import { type Batch, type Effect, Outbox } from "../../src/core/contract/outbox.
 import type { Input } from "../../src/core/contract/protocol.ts";
 import type { LogRecord } from "../../src/core/contract/record.ts";
 import type { TraceEvent } from "../../src/core/contract/trace.ts";
+import { MemoryStore } from "../../src/core/log/memory-store.ts";
 import { Memtable } from "../../src/core/log/memtable.ts";
 import {
   RAFT_LIMITS,
@@ -15,7 +16,6 @@ import {
   type SingleLeaderVocabulary,
 } from "../../src/core/replication/single-leader/raft.ts";
 import { Replica } from "../../src/core/replication/single-leader/replica.ts";
-import { MemoryStore } from "./memory-store.ts";
 import { toyMachine } from "./toy-machine.ts";
 
 type V = SingleLeaderVocabulary;
@@ -91,7 +91,7 @@ export class TestNode {
   /** Starts the process on what the disk and the store hold. */
   start(): void {
     this.#boots += 1;
-    this.store.open = 0;
+    this.store.crash();
     this.#pending = [];
     this.#outbox = new Outbox<V>();
     this.#memtable = new Memtable(this.store);
@@ -187,7 +187,8 @@ export class TestNode {
     this.replica.beforeFreeze();
     this.#memtable.freeze();
     this.store.begin(this.store.position + this.#disk.length, this.#memtable.frozenChanges());
-    if (this.store.work() !== "done") throw new Error("a commit in memory ends at once");
+    if (this.store.work(Number.POSITIVE_INFINITY) !== "done")
+      throw new Error("a commit in memory ends at once");
     this.#memtable.dropFrozen();
     this.#disk = [];
     this.replica.afterCheckpoint();

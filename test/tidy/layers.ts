@@ -24,7 +24,7 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
   host: ["core"],
   client: ["core"],
   browser: ["core", "client"],
-  testing: ["core"],
+  testing: ["core", "client"],
   cli: ["core", "host", "client", "testing"],
   bench: ["core", "host", "client", "testing", "cli"],
 };

@@ -93,7 +93,7 @@ export function decodeCommand(bytes: Uint8Array): DecodedCommand {
 
 function hasArity(spec: TravellingCommand, args: Args): boolean {
   // What travels in place of the client's arguments has a form of its own.
-  if (spec.kind === "exec" || spec.toWire !== undefined) return true;
+  if (spec.kind === "exec" || spec.kind === "commit" || spec.toWire !== undefined) return true;
   return spec.arity >= 0 ? args.length === spec.arity : args.length >= -spec.arity;
 }
 
@@ -101,7 +101,9 @@ function hasArity(spec: TravellingCommand, args: Args): boolean {
 export const commandMachine: StateMachine = {
   apply(command: Uint8Array, state: StateWriter, time: WallClock): Reply {
     const { spec, args } = decodeCommand(command);
-    if (spec.kind === "exec") return applyAll(args, state, time);
+    if (spec.kind === "exec" || spec.kind === "commit") {
+      return applyAll(args, state, time, spec.kind === "commit");
+    }
     assert(spec.kind === "write", "not a write", spec.name);
     return applyOne(spec, args, state, time);
   },
@@ -137,9 +139,10 @@ function readOne(
 /**
  * Nothing, where what was read before has changed since (LEAD9); else the commands in order, each
  * seeing what those before it have changed. One that is refused has changed nothing and keeps the
- * others from nothing, as in Redis. A throw that is no refusal discards them all together (GEN5).
+ * others from nothing, as in Redis; of a whole, it is the answer, and none of them has changed
+ * anything. A throw that is no refusal discards them all together (GEN5).
  */
-function applyAll(args: Args, state: StateWriter, time: WallClock): Reply {
+function applyAll(args: Args, state: StateWriter, time: WallClock, isWhole: boolean): Reply {
   const [, reads, ...commands] = args;
   if (!holds(decodeReadSet(reads ?? NAME_LEFT_OUT), state)) return NULL_ARRAY;
   const replies: Reply[] = [];
@@ -152,6 +155,10 @@ function applyAll(args: Args, state: StateWriter, time: WallClock): Reply {
       spec.kind === "read"
         ? readOne(spec, decoded.args, state, time)
         : applyOne(spec, decoded.args, state, time);
+    if (isWhole && reply.kind === "error") {
+      state.rollBack();
+      return reply;
+    }
     replies.push(reply);
     answered += replyBytes(reply);
     // The answer is kept for retries on every replica, and all changes are in memory at once.

@@ -160,7 +160,10 @@ export interface WriteCommand extends TravellingFacts {
   apply(args: Args, state: StateWriter, time: WallClock): Reply;
 }
 
-/** TREFOIL.COMMIT: MULTI and EXEC in one; the router makes what EXEC makes of it. */
+/**
+ * TREFOIL.COMMIT: MULTI and EXEC in one. It travels as EXEC does; a command that is refused takes
+ * the others with it.
+ */
 export interface CommitCommand extends CommandFacts {
   readonly kind: "commit";
 }

@@ -19,6 +19,7 @@ import { SERVER_COMMANDS } from "./server.ts";
 import type {
   CommandEdge,
   CommandSpec,
+  CommitCommand,
   ConnectionCommand,
   ExecCommand,
   ReadCommand,
@@ -33,7 +34,12 @@ import { TREFOIL_COMMANDS } from "./trefoil.ts";
 import { TYPED_COMMANDS } from "./typed.ts";
 
 /** A command that is carried by the log or by a read. */
-export type TravellingCommand = ReadCommand | WriteCommand | WatchCommand | ExecCommand;
+export type TravellingCommand =
+  | ReadCommand
+  | WriteCommand
+  | WatchCommand
+  | ExecCommand
+  | CommitCommand;
 
 export type { CommandEdge, CommandSpec, ReplicationModel };
 
@@ -110,7 +116,7 @@ function isServed(spec: CommandSpec): boolean {
 }
 
 function travels(spec: CommandSpec): spec is TravellingCommand {
-  return ["read", "write", "watch", "exec"].includes(spec.kind);
+  return ["read", "write", "watch", "exec", "commit"].includes(spec.kind);
 }
 
 function indexById(specs: readonly CommandSpec[]): (TravellingCommand | undefined)[] {
@@ -197,7 +203,8 @@ export function checkForm(spec: CommandSpec | undefined, args: Args): Reply | nu
   if (spec.kind === "connection" && spec.refused !== undefined) return null;
   const wrong = checkArity(spec, args);
   if (wrong !== null) return wrong;
-  if (travels(spec)) {
+  // Of a commit, each of its commands is checked as it would be alone.
+  if (travels(spec) && spec.kind !== "commit") {
     const tooLarge = checkLimits(spec, args);
     if (tooLarge !== null) return tooLarge;
   }

@@ -45,8 +45,7 @@ const DISCARD: TransactionCommand = {
   complexity: "O(N) in the queued commands",
 };
 
-/** EXEC, whose id all transactions travel under. */
-export const EXEC: ExecCommand = {
+const EXEC: ExecCommand = {
   kind: "exec",
   id: 120,
   name: "exec",

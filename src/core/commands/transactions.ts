@@ -108,6 +108,12 @@ export class Transaction {
     return null;
   }
 
+  /** Why one of the queued commands will not be executed, whatever the state; null if all will. */
+  get refusal(): Reply | null {
+    for (const each of this.#queued) if (each.kind === "refused") return each.reply;
+    return null;
+  }
+
   /** What EXEC carries: the commands for the keyspace, encoded, in order. */
   get payloads(): readonly Uint8Array[] {
     return this.#queued.flatMap((each) => (each.kind === "travels" ? [each.payload] : []));
@@ -160,7 +166,7 @@ export function transactionOf(commands: readonly Args[], edge: CommandEdge): Tra
     const answer = transaction.queue(lookupCommand(args[0]!), args, edge);
     if (answer !== QUEUED) return answer;
   }
-  return transaction;
+  return transaction.refusal ?? transaction;
 }
 
 /** Whether a command is carried out within a transaction rather than queued: it ends it, or not. */

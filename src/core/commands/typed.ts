@@ -266,7 +266,7 @@ export function parseCommit(args: Args): Commit {
 
 const COMMIT: CommitCommand = {
   kind: "commit",
-  id: 0,
+  id: 122,
   name: "trefoil.commit",
   arity: -3,
   usage: `${IF_HELD} COMMANDS numcommands (numargs command [arg ...]) ...`,
@@ -276,7 +276,7 @@ const COMMIT: CommitCommand = {
   models: ONE_ORDER,
   since: "trefoil 0.1.0",
   summary:
-    "Carries out the commands together, as EXEC does, if what was read before still holds; else answers null and carries out none.",
+    "Carries out all commands together if what was read before still holds and none of them is refused; else none of them, and answers null or the refusal.",
   complexity: "As the commands, and O(N) in what was read",
   check: (args) => void parseCommit(args),
 };

@@ -75,6 +75,61 @@ export const ERRORS = {
     retryable: true,
     meaning: "This node is being stopped. Send the request to another one.",
   },
+  UNREACHABLE: {
+    outcome: "not-applied",
+    retryable: true,
+    meaning: "No node could be connected to within the deadline, so the request was sent to none.",
+  },
+  CONNECTION: {
+    outcome: "unknown",
+    retryable: false,
+    meaning:
+      "The connection was lost while the request was under way. A write may have been applied or may yet be; a read has no effect and may be sent again.",
+  },
+  PROTOCOL: {
+    outcome: "unknown",
+    retryable: false,
+    meaning: "The other end does not speak as this version does. Use the same version everywhere.",
+  },
+  ABORTED: {
+    outcome: "unknown",
+    retryable: false,
+    meaning:
+      "The caller gave the request up after it was sent. A write may have been applied or may yet be.",
+  },
+  CLOSED: {
+    outcome: "not-applied",
+    retryable: false,
+    meaning: "The database, or the transaction, was closed before the request was made.",
+  },
+  CONFLICT: {
+    outcome: "not-applied",
+    retryable: true,
+    meaning:
+      "What the transaction had read was changed by others, as often as it was tried, so it was not carried out.",
+  },
+  KEYSPACE_MISMATCH: {
+    outcome: "not-applied",
+    retryable: false,
+    meaning:
+      "The application declares a keyspace with another model or version than the cluster has. Change one of them.",
+  },
+  SCHEMA: {
+    outcome: "not-applied",
+    retryable: false,
+    meaning: "A value does not fit the schema that the keyspace declares.",
+  },
+  BAD_VALUE: {
+    outcome: "not-applied",
+    retryable: false,
+    meaning: "A key, value or option is none that can be stored or used; the message says why.",
+  },
+  NUMBER_OVERFLOW: {
+    outcome: "not-applied",
+    retryable: false,
+    meaning:
+      "A whole number is beyond what a JavaScript number holds exactly. Use getBigInt(); a sum was applied.",
+  },
   LIMIT: {
     outcome: "not-applied",
     retryable: false,

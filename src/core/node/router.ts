@@ -6,7 +6,6 @@ import { ScanCursors } from "../commands/scan-cursors.ts";
 import { type CallOptions, ClientSession } from "../commands/session.ts";
 import type { CommandSpec, CommitCommand, ExecCommand, WatchCommand } from "../commands/spec.ts";
 import { checkCall, checkModel, lookupCommand } from "../commands/table.ts";
-import { EXEC } from "../commands/transaction-commands.ts";
 import {
   abortedByWatch,
   isForTransactions,
@@ -334,7 +333,7 @@ export class Router {
       return;
     }
     const { transaction, watched } = taken;
-    this.#carryOut(connection, slot, transaction, options, now, out, () => {
+    this.#carryOut(connection, slot, spec, transaction, options, now, out, () => {
       if (watched.isPending) return null;
       return watched.failure === null ? watched.reads : abortedByWatch(watched.failure);
     });
@@ -353,13 +352,14 @@ export class Router {
     const { reads, commands } = parseCommit(args);
     const transaction = refused ?? transactionOf(commands, this.#edge);
     if ("kind" in transaction) slot.reply = transaction;
-    else this.#carryOut(connection, slot, transaction, options, now, out, () => reads);
+    else this.#carryOut(connection, slot, spec, transaction, options, now, out, () => reads);
   }
 
   /** `reads` says what the transaction rests on: null as long as that is not known. */
   #carryOut(
     connection: Connection,
     slot: Slot,
+    spec: ExecCommand | CommitCommand,
     transaction: Transaction,
     options: CallOptions,
     now: Instant,
@@ -374,7 +374,7 @@ export class Router {
       const rests = reads();
       if (rests === null || "kind" in rests) return rests;
       if (payloads.length === 0 && rests.length === 0) return array([]);
-      const payload = this.#encoder.encode(EXEC, [
+      const payload = this.#encoder.encode(spec, [
         NAME_LEFT_OUT,
         encodeReadSet(rests),
         ...payloads,

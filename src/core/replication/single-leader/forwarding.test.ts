@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { MemoryStore } from "../../../../test/raft/memory-store.ts";
 import { toyMachine } from "../../../../test/raft/toy-machine.ts";
 import { makeOutbox, makeRaft } from "../../../../test/raft/unit.ts";
 import { decodeUtf8, encodeUtf8 } from "../../base/bytes.ts";
 import type { ReadConcern, WriteConcern } from "../../contract/group.ts";
 import { error, integer } from "../../contract/reply.ts";
+import { MemoryStore } from "../../log/memory-store.ts";
 import { Memtable } from "../../log/memtable.ts";
 import { Applier } from "./applier.ts";
 import { entryKind, entryPayload } from "./entry.ts";

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { MemoryStore } from "../../../../test/raft/memory-store.ts";
 import { fromByteString } from "../../base/bytes.ts";
+import { MemoryStore } from "../../log/memory-store.ts";
 import { Memtable } from "../../log/memtable.ts";
 import {
   collectionOf,

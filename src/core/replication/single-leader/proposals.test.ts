@@ -1,5 +1,4 @@
 import { describe, expect, test } from "vitest";
-import { MemoryStore } from "../../../../test/raft/memory-store.ts";
 import { toyMachine } from "../../../../test/raft/toy-machine.ts";
 import { makeOutbox, makeRaft, type RaftSettings } from "../../../../test/raft/unit.ts";
 import { encodeUtf8 } from "../../base/bytes.ts";
@@ -7,6 +6,7 @@ import { commandMachine, encodeCommand } from "../../commands/command-machine.ts
 import { lookupCommand } from "../../commands/table.ts";
 import { bulkText, integer, NULL, OK } from "../../contract/reply.ts";
 import type { StateMachine } from "../../contract/state-machine.ts";
+import { MemoryStore } from "../../log/memory-store.ts";
 import { Memtable } from "../../log/memtable.ts";
 import { Applier } from "./applier.ts";
 import { startElection } from "./election.ts";

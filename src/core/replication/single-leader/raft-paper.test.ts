@@ -340,7 +340,7 @@ describe("compaction (§7)", () => {
     expect(chunks.size).toBeGreaterThan(2);
     c.advance(200);
     expect(c.answer(c.read("n3", "GET k4", { concern: "local" }))).toBe('"4"');
-    expect(c.nodes.map(({ store }) => store.open)).toEqual([0, 0, 0]);
+    expect(c.nodes.map(({ store }) => store.openSnapshots)).toEqual([0, 0, 0]);
     clean(c);
   });
 

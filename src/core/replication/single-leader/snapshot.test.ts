@@ -1,8 +1,8 @@
 import { beforeEach, expect, test } from "vitest";
-import { MemoryStore } from "../../../../test/raft/memory-store.ts";
 import { toyMachine } from "../../../../test/raft/toy-machine.ts";
 import { makeOutbox, makeRaft } from "../../../../test/raft/unit.ts";
 import { ByteReader, ByteWriter, encodeUtf8 } from "../../base/bytes.ts";
+import { MemoryStore } from "../../log/memory-store.ts";
 import { Memtable } from "../../log/memtable.ts";
 import { Applier } from "./applier.ts";
 import { startElection } from "./election.ts";
@@ -186,7 +186,7 @@ test("what is sent holds the generation in use, and nothing that another left be
   ];
   const store = new MemoryStore();
   store.begin(1, stored.values());
-  store.work();
+  store.work(1_000);
   snapshots = new Snapshots(raft, applier, memtable, store, () => {});
   snapshots.restored(2, 1, 1);
   startElection(raft, false, 0, out);
