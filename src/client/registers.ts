@@ -103,7 +103,7 @@ export class Registers<In, Out>
   ): Promise<readonly (Out | null)[]> {
     for (const key of keys) keyBytes(key);
     return this.#calls.read("values", { keys }, options, (values) =>
-      Promise.all((values ?? []).map((stored) => (stored === null ? null : this.#decode(stored)))),
+      Promise.all((values ?? []).map(async (stored) => stored && this.#decode(stored))),
     );
   }
 

@@ -24,10 +24,11 @@ afterAll(async () => {
 }, 30_000);
 
 describe("our engine over the network", { timeout: 30_000 }, () => {
-  for (const { title, of, run } of ENGINE_CASES) {
+  for (const one of ENGINE_CASES) {
+    const { title, of } = one;
     test(title, async ({ skip }) => {
       skip(of !== undefined && !engine.capabilities[of], `the engine has no ${of}`);
-      await run(engine);
+      await one.run(engine);
     });
   }
 });

@@ -107,7 +107,7 @@ test(
     for (let left = SECONDS; left > 0; left -= 4) {
       await sleep(2_000);
       const leader = await cluster.waitLeader();
-      cluster.kill(leader);
+      await cluster.kill(leader);
       kills += 1;
       await sleep(2_000);
       await cluster.restart(leader);
