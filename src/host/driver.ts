@@ -207,7 +207,8 @@ export class Driver {
     if (lateMs >= this.#options.stallMs) {
       loop.push({ kind: "request", id: 0, command: { kind: "stalled", lateMs } });
     }
-    if (this.#inbox.length > 0) {
+    // Keys die by this clock, also where nothing but time passes (GEN7).
+    if (this.#inbox.length > 0 || due) {
       const clock: NodeCommand = { kind: "clock", wallMs: Date.now() };
       loop.push({ kind: "request", id: 0, command: clock });
       const inbox = this.#inbox;

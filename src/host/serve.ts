@@ -3,6 +3,7 @@ import { crc32 } from "node:zlib";
 import type { Disk, DiskCompletion, DiskOp } from "../core/contract/disk.ts";
 import { DiskError } from "../core/contract/disk.ts";
 import type { TraceEvent } from "../core/contract/trace.ts";
+import { MemoryStore } from "../core/log/memory-store.ts";
 import { BootError, boot, type NodeOptions } from "../core/node/boot.ts";
 import type { LoopPorts, OrderingLoop } from "../core/node/ordering-loop.ts";
 import { RAFT_LIMITS } from "../core/replication/single-leader/raft.ts";
@@ -17,9 +18,11 @@ import {
   readIdentity,
 } from "./disk/data-directory.ts";
 import { NodeDisk } from "./disk/node-disk.ts";
+import { VolatileDisk } from "./disk/volatile-disk.ts";
 import { Driver, monotonicNow } from "./driver.ts";
 import { EXIT, type ExitCode, StartError } from "./exit-codes.ts";
 import { createHttpApi, HttpServer } from "./http-api.ts";
+import { type LocalConnection, LocalConnections } from "./local-connections.ts";
 import type { Logger } from "./logger.ts";
 import { MeteredDisk } from "./metered-disk.ts";
 import { Metrics } from "./metrics.ts";
@@ -41,7 +44,22 @@ export interface RunningServer {
    * Bounded: `drain` false skips the handing over, for when the whole cluster stops.
    */
   stop(options?: { readonly drain: boolean }): Promise<void>;
+  /** A connection without a socket. */
+  connect(): LocalConnection;
 }
+
+/** How a server may differ from one that is a process of its own. */
+export interface ServerOptions {
+  /** Which of its addresses it listens on. */
+  readonly listen: { readonly resp: boolean; readonly http: boolean; readonly peer: boolean };
+  /** Who it is, where it has no directory: all that it holds is gone with the process. */
+  readonly memory: Identity | null;
+}
+
+const A_PROCESS: ServerOptions = {
+  listen: { resp: true, http: true, peer: true },
+  memory: null,
+};
 
 /** A core that neither finishes its drain nor answers is not waited for any longer, ms. */
 const DRAIN_MS_MAX = 3_500;
@@ -55,14 +73,20 @@ const STATUS_WITHIN_MS = 1_000;
  * Opens the data directory, binds the ports, recovers the node and starts to serve. Throws
  * `StartError` where it may not; then nothing is left open.
  */
-export async function startServer(config: NodeConfig, logger: Logger): Promise<RunningServer> {
+export async function startServer(
+  config: NodeConfig,
+  logger: Logger,
+  options: ServerOptions = A_PROCESS,
+): Promise<RunningServer> {
   requireLoopback("resp", config.resp);
   requireLoopback("http", config.http);
   requireLoopback("peer", config.peer);
-  const { identity, lock } = await openDirectory(config.dir);
+  const { memory } = options;
+  const { identity, lock } =
+    memory === null ? await openDirectory(config.dir) : { identity: memory, lock: NO_LOCK };
   let server: NodeServer;
   try {
-    server = new NodeServer(config, identity, lock, logger);
+    server = new NodeServer(config, options, identity, lock, logger);
   } catch (failure) {
     await lock.release();
     throw failure;
@@ -95,15 +119,20 @@ function startError(failure: unknown): unknown {
   return known ? new StartError(EXIT.directory, `${failure.code}: ${failure.message}`) : failure;
 }
 
+/** Of what is in memory nobody else knows. */
+const NO_LOCK: DirectoryLock = { release: async () => {} };
+
 class NodeServer implements RunningServer {
   readonly identity: Identity;
   readonly ended: Promise<ExitCode>;
   readonly #config: NodeConfig;
+  readonly #options: ServerOptions;
   readonly #lock: DirectoryLock;
   readonly #logger: Logger;
   readonly #metrics = new Metrics();
   readonly #driver: Driver;
   readonly #resp: RespServer;
+  readonly #local: LocalConnections;
   readonly #peers: PeerTransport;
   readonly #http: HttpServer;
   #disk: NodeDisk | null = null;
@@ -112,8 +141,15 @@ class NodeServer implements RunningServer {
   #end: (code: ExitCode) => void = () => {};
   #stopping: Promise<void> | null = null;
 
-  constructor(config: NodeConfig, identity: Identity, lock: DirectoryLock, logger: Logger) {
+  constructor(
+    config: NodeConfig,
+    options: ServerOptions,
+    identity: Identity,
+    lock: DirectoryLock,
+    logger: Logger,
+  ) {
     this.#config = config;
+    this.#options = options;
     this.#lock = lock;
     this.#logger = logger;
     this.identity = identity;
@@ -128,6 +164,7 @@ class NodeServer implements RunningServer {
       onFatal: (failure) => this.#onFatal(failure),
       stallMs: config.electionTimeoutMs / 4,
     });
+    this.#local = new LocalConnections(this.#driver);
     this.#resp = this.#createRespServer();
     this.#peers = this.#createTransport();
     this.#http = this.#createHttpServer();
@@ -204,16 +241,28 @@ class NodeServer implements RunningServer {
 
   /** All ports before the node recovers: a port in use is found before anything is written. */
   async #bind(): Promise<void> {
-    const { resp, http, peer } = this.#config;
-    const bound = {
-      resp: await bindTo("resp", resp, (address) => this.#resp.listen(address)),
-      http: await bindTo("http", http, (address) => this.#http.listen(address)),
-      peer: await bindTo("peer", peer, (address) => this.#peers.listen(address)),
-    };
-    this.#addresses = { id: this.identity.node, ...bound };
+    const { listen } = this.#options;
+    const bound = { ...this.#addresses };
+    if (listen.resp) bound.resp = await bindTo("resp", bound.resp, (at) => this.#resp.listen(at));
+    if (listen.http) bound.http = await bindTo("http", bound.http, (at) => this.#http.listen(at));
+    if (listen.peer) bound.peer = await bindTo("peer", bound.peer, (at) => this.#peers.listen(at));
+    this.#addresses = bound;
   }
 
   #boot(): OrderingLoop {
+    const ports: LoopPorts = {
+      send: (to, messages) => this.#peers.send(to, messages),
+      reply: (to, reply) => {
+        if (reply.kind !== "resp") this.#driver.onReply(to, reply);
+        else if (!this.#local.onReply(to, reply)) this.#resp.onReply(reply);
+      },
+    };
+    if (this.#options.memory === null) return this.#bootFrom(this.#openDisk(), ports);
+    const disk = new VolatileDisk((completion) => this.#driver.onDisk(completion));
+    return this.#bootFrom(disk, ports);
+  }
+
+  #openDisk(): Disk {
     const disk = new NodeDisk({
       directory: this.#config.dir,
       logWriter: this.#config.logWriter,
@@ -224,14 +273,7 @@ class NodeServer implements RunningServer {
     });
     this.#disk = disk;
     const metered = new MeteredDisk(disk, this.#metrics);
-    const ports: LoopPorts = {
-      send: (to, messages) => this.#peers.send(to, messages),
-      reply: (to, reply) => {
-        if (reply.kind === "resp") this.#resp.onReply(reply);
-        else this.#driver.onReply(to, reply);
-      },
-    };
-    return this.#bootFrom(metered, ports);
+    return metered;
   }
 
   #bootFrom(disk: Disk, ports: LoopPorts): OrderingLoop {
@@ -265,6 +307,7 @@ class NodeServer implements RunningServer {
       traced: this.#logger.isLevelEnabled("trace"),
     };
     const openStore = (nextOp: () => DiskOp) => {
+      if (this.#options.memory !== null) return new MemoryStore();
       const onCompletion = (completion: DiskCompletion) => this.#driver.onDisk(completion);
       this.#store = openLmdbStore({ directory: config.dir, nextOp, onCompletion });
       return this.#store;
@@ -292,7 +335,12 @@ class NodeServer implements RunningServer {
     this.#end(EXIT.ok);
   }
 
+  connect(): LocalConnection {
+    return this.#local.open();
+  }
+
   async #release(): Promise<void> {
+    this.#local.end();
     await Promise.all([this.#peers.close(), this.#http.close()]);
     await this.#store?.close();
     await this.#disk?.close();
@@ -311,6 +359,7 @@ class NodeServer implements RunningServer {
   #onFatal(failure: Error): void {
     const code = failure instanceof DiskError ? EXIT.disk : EXIT.bug;
     this.#resp.destroy();
+    this.#local.end();
     this.#logger.fatal({ err: failure }, `the node stops: ${failure.message}`);
     this.#end(code);
   }

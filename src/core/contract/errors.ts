@@ -97,6 +97,12 @@ export const ERRORS = {
     meaning:
       "The caller gave the request up after it was sent. A write may have been applied or may yet be.",
   },
+  CANNOT_OPEN: {
+    outcome: "not-applied",
+    retryable: false,
+    meaning:
+      "The database could not be opened: its directory is in use, damaged or another's, or a port is taken; the message says which.",
+  },
   CLOSED: {
     outcome: "not-applied",
     retryable: false,
