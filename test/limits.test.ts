@@ -9,7 +9,7 @@ import {
 import { SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN } from "../src/core/log/format.ts";
 import { RAFT_LIMITS } from "../src/core/replication/single-leader/raft.ts";
 import { FRAME_BYTES_MAX, HANDSHAKE_BYTES_MAX } from "../src/core/wire/frame.ts";
-import { RESP_LIMITS } from "../src/core/wire/resp-parser.ts";
+import { RESP_LIMITS, UNAUTHENTICATED_LIMITS } from "../src/core/wire/resp-parser.ts";
 import { PEER_LIMITS } from "../src/host/peer-link.ts";
 import { RESP_SERVER_LIMITS } from "../src/host/resp-server.ts";
 import { ROOT } from "./tidy/source.ts";
@@ -17,6 +17,7 @@ import { ROOT } from "./tidy/source.ts";
 const CONSTANTS: Readonly<Record<string, number | Readonly<Record<string, number>>>> = {
   LIMITS,
   RESP_LIMITS: { ...RESP_LIMITS },
+  UNAUTHENTICATED_LIMITS,
   RAFT_LIMITS: { ...RAFT_LIMITS },
   PEER_LIMITS: { ...PEER_LIMITS },
   RESP_SERVER_LIMITS: { ...RESP_SERVER_LIMITS },

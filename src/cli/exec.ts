@@ -3,23 +3,21 @@ import { RespClient, RespClientError } from "../client/resp-client.ts";
 import type { Reply } from "../core/contract/reply.ts";
 import { formatAddress } from "../host/address.ts";
 import { EXIT, StartError } from "../host/exit-codes.ts";
-import { CLUSTER_DIR } from "./cluster-file.ts";
-import { parseWholeNumber, resolveTargets, type TargetOptions } from "./options.ts";
+import {
+  type PasswordOptions,
+  parseWholeNumber,
+  resolvePassword,
+  resolveTargets,
+  type TargetOptions,
+  withPassword,
+  withTarget,
+} from "./options.ts";
 import { errorText, errorToJson, formatRaw, formatReply, replyToJson } from "./output.ts";
 
-interface ExecOptions extends TargetOptions {
+interface ExecOptions extends ClientOptions {
   readonly keyspace?: string;
   readonly json?: true;
   readonly timeout: number;
-}
-
-/** Adds the options that say which node a command talks to. */
-export function withTarget(command: Command, port: string): Command {
-  return command
-    .option("-n, --node <node>", "the node: 2 or n2")
-    .option("-p, --port <port>", port, parseWholeNumber)
-    .option("--url <url>", "the same as redis://host:port or host:port (TREFOIL_URL)")
-    .option("--dir <path>", "the cluster's folder", CLUSTER_DIR);
 }
 
 /** `trefoil exec`: one command, its reply, an exit code. */
@@ -28,7 +26,7 @@ export function execCommand(): Command {
     .description("send one command to the cluster, as redis-cli would")
     .argument("<command...>", "the command and its arguments")
     .passThroughOptions();
-  return withTarget(command, "the node's port for Redis clients")
+  return withPassword(withTarget(command, "the node's port for Redis clients"))
     .option("-k, --keyspace <keyspace>", "number or name of the keyspace")
     .option("--timeout <ms>", "how long to wait for the reply", parseWholeNumber, 5_000)
     .option("--json", "print one JSON document: { reply } or { error }")
@@ -67,19 +65,31 @@ async function ask(
   return selected.kind === "error" ? selected : client.call(...args);
 }
 
+/** Which node to connect to, and what to authenticate with. */
+export interface ClientOptions extends TargetOptions, PasswordOptions {}
+
 /** Connects to the first node that takes the connection. Throws `StartError` when none does. */
-export async function connectTo(options: TargetOptions, timeoutMs: number): Promise<RespClient> {
+export async function connectTo(options: ClientOptions, timeoutMs: number): Promise<RespClient> {
   const targets = resolveTargets(options, "resp");
+  const password = resolvePassword(options);
   const failures: string[] = [];
   for (const { address, id } of targets) {
     try {
-      return await RespClient.connect({ ...address, timeoutMs });
+      return await RespClient.connect({ ...address, timeoutMs, password });
     } catch (failure) {
       if (!(failure instanceof RespClientError)) throw failure;
+      // All nodes of a cluster have one password: the next one would say the same.
+      if (failure.kind === "auth") throw new StartError(EXIT.usage, passwordHint(password));
       failures.push(`${id ?? formatAddress(address)} (${failure.message})`);
     }
   }
   throw new StartError(EXIT.unreachable, `No connection: ${failures.join(", ")}.`);
+}
+
+function passwordHint(password: string | null): string {
+  return password === null
+    ? "The cluster wants a password: set TREFOIL_PASSWORD, or give --password-file."
+    : "The cluster has another password than TREFOIL_PASSWORD or --password-file says.";
 }
 
 function print(reply: Reply, json: boolean): void {

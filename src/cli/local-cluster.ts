@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, existsSync, openSync, readFileSync, renameSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import type { RespClientOptions } from "../client/resp-client.ts";
 import type { NodeId } from "../core/contract/ids.ts";
 import { type Address, formatAddress } from "../host/address.ts";
 import { askNode, type LocalStatus, type NodeAddresses } from "../host/cluster-status.ts";
@@ -15,6 +16,11 @@ export interface LocalClusterOptions {
   readonly logLevel?: string;
   /** More settings for every node, as environment variables. */
   readonly env?: Readonly<Record<string, string>>;
+  /**
+   * What its clients have to authenticate with; null: nothing, whatever the environment says. Where
+   * it is left out, the nodes take it from the environment.
+   */
+  readonly password?: string | null;
 }
 
 /** How a process ended: by a code or by a signal. */
@@ -50,6 +56,8 @@ const NODE_FLAGS = ["--max-semi-space-size=64"];
 /** Settings of one node, which a cluster's nodes cannot share. */
 const PER_NODE_VARIABLES = ["TREFOIL_DIR", "TREFOIL_RESP", "TREFOIL_HTTP", "TREFOIL_PEER"];
 
+const PASSWORD_VARIABLES = ["TREFOIL_PASSWORD", "TREFOIL_PASSWORD_FILE"];
+
 /**
  * A cluster of real processes on this machine: `trefoil start`, the tour and the end-to-end tests
  * all run their nodes by it. Nodes are children that stop when their standard input ends, so none
@@ -78,6 +86,11 @@ export class LocalCluster {
     const found = this.file.nodes.find((node) => node.id === id);
     if (found === undefined) throw new TypeError(`there is no node ${id}`);
     return found;
+  }
+
+  /** How a client of ours connects to a node. */
+  clientOptions(id: NodeId): RespClientOptions {
+    return { ...this.addresses(id).resp, password: this.#options.password ?? null };
   }
 
   node(id: NodeId): NodeProcess {
@@ -135,6 +148,11 @@ export class LocalCluster {
   #environment(): NodeJS.ProcessEnv {
     const env: NodeJS.ProcessEnv = { ...process.env, ...this.#options.env };
     for (const variable of PER_NODE_VARIABLES) delete env[variable];
+    const { password } = this.#options;
+    if (password !== undefined) {
+      for (const variable of PASSWORD_VARIABLES) delete env[variable];
+      if (password !== null) env["TREFOIL_PASSWORD"] = password;
+    }
     if (this.#options.logLevel !== undefined) env["TREFOIL_LOG_LEVEL"] = this.#options.logLevel;
     return env;
   }

@@ -1,14 +1,48 @@
-import { InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import type { NodeId } from "../core/contract/ids.ts";
 import { type Address, parseAddress } from "../host/address.ts";
 import type { NodeAddresses } from "../host/cluster-status.ts";
 import { EXIT, StartError } from "../host/exit-codes.ts";
+import { readPasswordFile } from "../host/password-file.ts";
 import { CLUSTER_DIR, type ClusterFile, readClusterFile } from "./cluster-file.ts";
 
 /** For an option that takes a whole number. */
 export function parseWholeNumber(text: string): number {
   if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
   return Number(text);
+}
+
+/** Adds the options that say which node a command talks to. */
+export function withTarget(command: Command, port: string): Command {
+  return command
+    .option("-n, --node <node>", "the node: 2 or n2")
+    .option("-p, --port <port>", port, parseWholeNumber)
+    .option("--url <url>", "the same as redis://host:port or host:port (TREFOIL_URL)")
+    .option("--dir <path>", "the cluster's folder", CLUSTER_DIR);
+}
+
+/** Adds the option that names the password's file; never the password itself: `ps` shows it. */
+export function withPassword(command: Command): Command {
+  return command.option(
+    "--password-file <file>",
+    "file with the cluster's password (TREFOIL_PASSWORD_FILE; or TREFOIL_PASSWORD itself)",
+  );
+}
+
+/**
+ * The password that a command line or the environment names, the command line first; null where
+ * none does. Throws `StartError`.
+ */
+export function resolvePassword(options: PasswordOptions): string | null {
+  const { TREFOIL_PASSWORD: variable, TREFOIL_PASSWORD_FILE: variableFile } = process.env;
+  if (options.passwordFile !== undefined) return readPasswordFile(options.passwordFile);
+  if (variable !== undefined) return variable;
+  return variableFile === undefined ? null : readPasswordFile(variableFile);
+}
+
+/** What a command authenticates with. */
+export interface PasswordOptions {
+  readonly passwordFile?: string;
 }
 
 /** Which node a command talks to. */
@@ -60,6 +94,11 @@ function requireClusterFile(dir: string): ClusterFile {
 }
 
 function parseUrl(url: string): Address {
+  if (url.includes("@")) {
+    // It is not repeated: whatever is before the @ may be the password.
+    const text = "An address has no password in it: set TREFOIL_PASSWORD, or give --password-file.";
+    throw new StartError(EXIT.usage, text);
+  }
   const text = url.replace(/^(redis|http):\/\//, "").replace(/\/$/, "");
   const address = parseAddress(text);
   if (address !== null) return address;
@@ -72,4 +111,9 @@ function parseUrl(url: string): Address {
 /** ` --dir x` for the commands that are printed, unless it is the default. */
 export function dirFlag(dir: string): string {
   return dir === CLUSTER_DIR || dir === `./${CLUSTER_DIR}` ? "" : ` --dir ${dir}`;
+}
+
+/** ` --password-file x` for the same. */
+export function passwordFlag(file: string | undefined): string {
+  return file === undefined ? "" : ` --password-file ${file}`;
 }

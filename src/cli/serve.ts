@@ -20,9 +20,11 @@ import { clusterSource } from "./cluster-file.ts";
 /** `trefoil serve`: one node in this process, until a signal stops it. */
 export function serveCommand(): Command {
   const command = new Command("serve").description("run one node in the foreground");
-  for (const key of Object.keys(SETTINGS) as (keyof NodeConfig)[]) {
+  for (const key of Object.keys(SETTINGS) as (keyof typeof SETTINGS)[]) {
     if (!isFlag(key)) continue;
-    const fallback = (CONFIG_DEFAULTS as Readonly<Record<string, string | number | object>>)[key];
+    const fallback = (CONFIG_DEFAULTS as Readonly<Record<string, string | number | object | null>>)[
+      key
+    ];
     const shown = typeof fallback === "object" ? "" : `, default ${fallback ?? "none"}`;
     const help = `${SETTINGS[key].help} (${envName(key)}${shown})`;
     command.option(`${flagName(key)} <value>`, help);

@@ -5,8 +5,8 @@ import { createInterface, type Interface } from "node:readline";
 import { Command } from "commander";
 import { type RespClient, RespClientError } from "../client/resp-client.ts";
 import { EXIT, StartError } from "../host/exit-codes.ts";
-import { connectTo, withTarget } from "./exec.ts";
-import type { TargetOptions } from "./options.ts";
+import { type ClientOptions, connectTo } from "./exec.ts";
+import { withPassword, withTarget } from "./options.ts";
 import { formatReply } from "./output.ts";
 import { splitWords, WordsError } from "./words.ts";
 
@@ -23,21 +23,21 @@ COMMAND LIST shows what there is; COMMAND DOCS SET explains one.`;
 /** `trefoil shell`: commands typed, or piped in, one a line; replies as redis-cli shows them. */
 export function shellCommand(): Command {
   const command = new Command("shell").description("talk to the cluster command by command");
-  return withTarget(command, "the node's port for Redis clients").action(
-    async (options: TargetOptions) => {
+  return withPassword(withTarget(command, "the node's port for Redis clients")).action(
+    async (options: ClientOptions) => {
       process.exitCode = await new Shell(options).run();
     },
   );
 }
 
 class Shell {
-  #target: TargetOptions;
+  #target: ClientOptions;
   #client: RespClient | null = null;
   #keyspace: string | null = null;
   readonly #interactive = process.stdin.isTTY && process.stdout.isTTY;
   readonly #historyFile = join(homedir(), ".trefoil_history");
 
-  constructor(target: TargetOptions) {
+  constructor(target: ClientOptions) {
     this.#target = target;
   }
 
@@ -84,7 +84,8 @@ class Shell {
       const words = splitWords(line);
       const [first] = words;
       if (first === undefined || first.startsWith("#")) return "ok";
-      this.#remember(line);
+      // A password stays out of the history.
+      if (!/\bauth\b/i.test(line)) this.#remember(line);
       if (first.startsWith("\\")) return await this.#onShellCommand(words);
       if (/^(quit|exit)$/i.test(first)) return "quit";
       const reply = await (await this.#connected()).call(...words);
@@ -124,7 +125,9 @@ class Shell {
         if (argument === undefined) break;
         this.#client?.close();
         this.#client = null;
-        this.#target = { dir: this.#target.dir, node: argument };
+        const { dir, passwordFile } = this.#target;
+        const same = passwordFile === undefined ? { dir } : { dir, passwordFile };
+        this.#target = { ...same, node: argument };
         await this.#connected();
         return "ok";
       }

@@ -6,6 +6,7 @@ import type { NodeId } from "../core/contract/ids.ts";
 import { formatAddress } from "../host/address.ts";
 import { askNode } from "../host/cluster-status.ts";
 import { EXIT, type ExitCode, StartError } from "../host/exit-codes.ts";
+import { problemOf } from "../host/password-file.ts";
 import { VERSION } from "../host/version.ts";
 import {
   addressesFrom,
@@ -17,10 +18,17 @@ import {
   writeClusterFile,
 } from "./cluster-file.ts";
 import { describeExit, LocalCluster, lastWords, portsInUse } from "./local-cluster.ts";
-import { dirFlag, parseWholeNumber } from "./options.ts";
+import {
+  dirFlag,
+  type PasswordOptions,
+  parseWholeNumber,
+  passwordFlag,
+  resolvePassword,
+  withPassword,
+} from "./options.ts";
 import { table } from "./output.ts";
 
-interface StartOptions {
+interface StartOptions extends PasswordOptions {
   readonly nodes?: number;
   readonly basePort?: number;
   readonly dir: string;
@@ -29,12 +37,14 @@ interface StartOptions {
 const NODES = 3;
 const READY_MS_MAX = 30_000;
 
+const PASSWORD_HINT = "Clients need the password (redis-cli: REDISCLI_AUTH).\n";
+
 /** The compiled program, which each node's process runs. */
 export const ENTRY: string = fileURLToPath(new URL("./main.js", import.meta.url));
 
 /** `trefoil start`: a whole cluster on this machine, a process per node, until Ctrl-C. */
 export function startCommand(): Command {
-  return new Command("start")
+  const command = new Command("start")
     .description("run a cluster on this machine, one process per node")
     .option("--nodes <n>", `number of nodes of a new cluster (default: ${NODES})`, parseWholeNumber)
     .option(
@@ -42,12 +52,22 @@ export function startCommand(): Command {
       `RESP on p+1…, HTTP on p+1001…, peers on p+2001… (default: ${BASE_PORT})`,
       parseWholeNumber,
     )
-    .option("--dir <path>", "where the data is, or goes", CLUSTER_DIR)
-    .action(async (options: StartOptions) => {
-      const signals = new Signals();
-      const file = await openCluster(options);
-      process.exit(await runCluster(file, options.dir, signals));
-    });
+    .option("--dir <path>", "where the data is, or goes", CLUSTER_DIR);
+  return withPassword(command).action(async (options: StartOptions) => {
+    const signals = new Signals();
+    checkPassword(options);
+    const file = await openCluster(options);
+    process.exit(await runCluster(file, options, signals));
+  });
+}
+
+/** Before anything is made: the nodes would all refuse a password that is none. */
+function checkPassword(options: StartOptions): void {
+  const password = resolvePassword(options);
+  const problem = password === null ? null : problemOf(password);
+  if (problem !== null) {
+    throw new StartError(EXIT.usage, `TREFOIL_PASSWORD cannot be used: ${problem}`);
+  }
 }
 
 /** The folder's cluster, made if there is none. Throws `StartError` where it may not be started. */
@@ -93,8 +113,13 @@ async function refuseRunning(file: ClusterFile): Promise<void> {
   );
 }
 
-async function runCluster(file: ClusterFile, dir: string, signals: Signals): Promise<ExitCode> {
-  const cluster = new LocalCluster(file, { entry: ENTRY });
+async function runCluster(
+  file: ClusterFile,
+  options: StartOptions,
+  signals: Signals,
+): Promise<ExitCode> {
+  const { dir } = options;
+  const cluster = new LocalCluster(file, { entry: ENTRY, ...passwordOf(options) });
   const usable = file.nodes.map((node) => node.id).filter((id) => !refuseEmpty(file, id));
   if (usable.length === 0) {
     throw new StartError(
@@ -105,7 +130,7 @@ async function runCluster(file: ClusterFile, dir: string, signals: Signals): Pro
   signals.onForce(() => killAll(cluster));
   for (const id of usable) cluster.start(id);
   try {
-    await Promise.race([untilReady(cluster, usable, dir), signals.stopped]);
+    await Promise.race([untilReady(cluster, usable, options), signals.stopped]);
     await Promise.race([allEnded(cluster), signals.stopped]);
   } finally {
     if (signals.received) say("\nStopping …");
@@ -132,11 +157,16 @@ function refuseEmpty(file: ClusterFile, id: NodeId): boolean {
   return true;
 }
 
-async function untilReady(cluster: LocalCluster, ids: readonly NodeId[], dir: string) {
+/** A file's password goes to the nodes in their environment, which only their owner can read. */
+function passwordOf(options: StartOptions): { readonly password?: string | null } {
+  return options.passwordFile === undefined ? {} : { password: resolvePassword(options) };
+}
+
+async function untilReady(cluster: LocalCluster, ids: readonly NodeId[], options: StartOptions) {
   const majority = Math.floor(cluster.ids.length / 2) + 1;
   if (ids.length >= majority) {
     await cluster.waitReady(READY_MS_MAX, ids);
-    say(await welcome(cluster, ids, dir));
+    say(await welcome(cluster, ids, options));
   } else say("Without a majority of its nodes the cluster answers `local` reads only.");
   watchExits(cluster);
 }
@@ -163,8 +193,10 @@ function killAll(cluster: LocalCluster): void {
 async function welcome(
   cluster: LocalCluster,
   ids: readonly NodeId[],
-  dir: string,
+  options: StartOptions,
 ): Promise<string> {
+  const { dir, passwordFile } = options;
+  const flags = `${dirFlag(dir)}${passwordFlag(passwordFile)}`;
   const leader = await cluster.waitLeader();
   const rows = [["node", "Redis clients", "status, metrics", "peers", "pid", ""]];
   for (const id of ids) {
@@ -173,6 +205,7 @@ async function welcome(
     const role = id === leader ? "leader" : "";
     rows.push([id, ...addresses, String(cluster.node(id).pid), role]);
   }
+  const hint = resolvePassword(options) === null ? "" : PASSWORD_HINT;
   const count = ids.length === 1 ? "1 node is" : `${ids.length} nodes are`;
   return `Trefoil ${VERSION}: ${count} ready. Cluster ${cluster.file.cluster}, data in ${dir}.
 
@@ -180,9 +213,9 @@ ${table(rows)}
 
 In another terminal:
 
-${examples(cluster, ids, leader, dirFlag(dir))}
+${examples(cluster, ids, leader, flags)}
 
-Ctrl-C stops all nodes.`;
+${hint}Ctrl-C stops all nodes.`;
 }
 
 /** A write on one node, the leader's end, a read on a node that is still there. */

@@ -2,8 +2,7 @@ import { Command } from "commander";
 import { formatAddress } from "../host/address.ts";
 import type { ClusterStatus } from "../host/cluster-status.ts";
 import { EXIT, StartError } from "../host/exit-codes.ts";
-import { withTarget } from "./exec.ts";
-import { resolveTargets, type TargetOptions } from "./options.ts";
+import { resolveTargets, type TargetOptions, withTarget } from "./options.ts";
 import { table } from "./output.ts";
 
 interface StatusOptions extends TargetOptions {

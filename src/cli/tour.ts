@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -61,7 +62,9 @@ async function runChapter(chapter: Chapter): Promise<boolean> {
   process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
   try {
     const file = initCluster(join(folder, "data"), await freeAddresses(NODES));
-    cluster = new LocalCluster(file, { entry: ENTRY });
+    // For as long as it stands nobody else gets at it.
+    const password = randomBytes(16).toString("hex");
+    cluster = new LocalCluster(file, { entry: ENTRY, password });
     cluster.startAll();
     await cluster.waitReady();
     return await chapter.run({ cluster, say });

@@ -8,6 +8,8 @@ export interface RespClientOptions {
   readonly port: number;
   /** For connecting, and for each command. 2,000 ms by default. */
   readonly timeoutMs?: number;
+  /** What the server wants to be authenticated with, if anything. */
+  readonly password?: string | null;
 }
 
 /**
@@ -16,13 +18,14 @@ export interface RespClientOptions {
  */
 export class RespClientError extends Error {
   override readonly name = "RespClientError";
-  readonly kind: "connect" | "timeout" | "closed" | "protocol";
+  /** `auth`: the server wants a password, or another one. */
+  readonly kind: "connect" | "auth" | "timeout" | "closed" | "protocol";
   readonly outcome: "not-applied" | "unknown";
 
   constructor(kind: RespClientError["kind"], message: string) {
     super(message);
     this.kind = kind;
-    this.outcome = kind === "connect" ? "not-applied" : "unknown";
+    this.outcome = kind === "connect" || kind === "auth" ? "not-applied" : "unknown";
   }
 }
 
@@ -62,15 +65,18 @@ export class RespClient {
     });
   }
 
-  /** Connects and switches to RESP3. Rejects with `RespClientError`. */
+  /** Connects, authenticates and switches to RESP3. Rejects with `RespClientError`. */
   static async connect(options: RespClientOptions): Promise<RespClient> {
     const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
     const socket = await openSocket(options, timeoutMs);
     const client = new RespClient(socket, timeoutMs);
-    const hello = await client.call("HELLO", "3");
+    const { password = null } = options;
+    const credentials = password === null ? [] : ["AUTH", "default", password];
+    const hello = await client.call("HELLO", "3", ...credentials);
     if (hello.kind === "error") {
       client.close();
-      throw new RespClientError("connect", `${hello.code} ${hello.message}`);
+      const isAuth = hello.code === "NOAUTH" || hello.code === "WRONGPASS";
+      throw new RespClientError(isAuth ? "auth" : "connect", `${hello.code} ${hello.message}`);
     }
     return client;
   }

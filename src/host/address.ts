@@ -27,11 +27,15 @@ export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
-/** Throws a `StartError` for any address that others could reach: nobody is asked who he is yet. */
+/**
+ * Throws a `StartError` for any address that others could reach: nodes do not prove to each other
+ * who they are yet, and nothing on the wire is encrypted, a client's password neither.
+ */
 export function requireLoopback(what: string, address: Address): void {
   if (isLoopback(address.host)) return;
+  const port = formatAddress({ host: "127.0.0.1", port: address.port });
   throw new StartError(
     EXIT.usage,
-    `${what} may listen on 127.0.0.1, ::1 or localhost only, not on ${address.host}: this version has no authentication, and whoever reaches the port could read and change everything.`,
+    `${what} may listen on 127.0.0.1, ::1 or localhost only, not on ${address.host}: this version encrypts nothing, and its nodes do not prove to each other who they are. Let it listen on ${port}, and reach it from elsewhere through a tunnel: ssh -N -L ${address.port}:${port} this-host.`,
   );
 }

@@ -1,11 +1,15 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { inspect } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { encodeUtf8 } from "../core/base/bytes.ts";
 import { formatAddress, isLoopback, parseAddress, requireLoopback } from "./address.ts";
 import {
+  describeConfig,
   envName,
   flagName,
+  isFlag,
   mergeConfig,
   type PartialConfig,
   readConfigFile,
@@ -141,6 +145,87 @@ describe("a configuration file", () => {
   });
 });
 
+describe("the password", () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "trefoil-password-"));
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  const file = (content: string, name = "password") => {
+    const path = join(folder, name);
+    writeFileSync(path, content);
+    return path;
+  };
+  const accepts = (config: PartialConfig, given: string) =>
+    mergeConfig(config, least).password?.matches(encodeUtf8(given));
+
+  it("is none if nobody says one", () => {
+    expect(mergeConfig(least).password).toBeNull();
+  });
+
+  it("comes from the environment, the file, or a file of its own", () => {
+    expect(accepts(readEnvironment({ TREFOIL_PASSWORD: "s3cret" }), "s3cret")).toBe(true);
+    expect(accepts(readEnvironment({ TREFOIL_PASSWORD: "s3cret" }), "s3cre")).toBe(false);
+    const config = file('{ "password": "pass word" }', "trefoil.json");
+    expect(accepts(readConfigFile(config), "pass word")).toBe(true);
+    const variable = { TREFOIL_PASSWORD_FILE: file("from a file\r\n") };
+    expect(accepts(readEnvironment(variable), "from a file")).toBe(true);
+    expect(accepts(readFlags({ passwordFile: file(" x \n") }), " x ")).toBe(true);
+  });
+
+  it("of a flag's file goes before the environment's", () => {
+    const sources = [
+      readFlags({ passwordFile: file("flag") }),
+      readEnvironment({ TREFOIL_PASSWORD: "variable" }),
+    ];
+    expect(mergeConfig(...sources, least).password?.matches(encodeUtf8("flag"))).toBe(true);
+  });
+
+  it("has no flag of its own, which ps would show", () => {
+    expect([isFlag("password"), isFlag("passwordFile")]).toEqual([false, true]);
+  });
+
+  it("may have 512 bytes, and is refused without being repeated", () => {
+    const longest = "p".repeat(512);
+    expect(accepts(readEnvironment({ TREFOIL_PASSWORD: longest }), longest)).toBe(true);
+    for (const wrong of [`${longest}p`, "", "hunter2\nhunter3"]) {
+      const inFile = () => readFlags({ passwordFile: file(wrong) });
+      const variable = () => readEnvironment({ TREFOIL_PASSWORD: wrong });
+      for (const read of [inFile, variable]) {
+        const { message, exitCode } = startErrorOf(read);
+        expect(message).toMatch(/cannot be used: (it is empty|it must be one line|a password may)/);
+        expect(message).not.toMatch(/hunter|pppp/);
+        expect(exitCode).toBe(EXIT.usage);
+      }
+    }
+    const number = startErrorOf(() => readConfigFile(file('{"password": 123456}')));
+    expect(number.message).toMatch(/password must be a text\.$/);
+  });
+
+  it("is not quoted by a syntax error either", () => {
+    const { message } = startErrorOf(() => readConfigFile(file('{"password": "hunter2" x}')));
+    expect(message).toContain("is not valid JSON");
+    expect(message).not.toContain("hunter2");
+  });
+
+  it("is said in one way only, and a file that is not there is named", () => {
+    const both = { TREFOIL_PASSWORD: "a", TREFOIL_PASSWORD_FILE: file("a") };
+    expect(startErrorOf(() => readEnvironment(both)).message).toBe(
+      "TREFOIL_PASSWORD and TREFOIL_PASSWORD_FILE are two ways to say one thing: leave one out.",
+    );
+    const none = join(folder, "none");
+    expect(startErrorOf(() => readFlags({ passwordFile: none })).message).toContain(none);
+  });
+
+  it("is shown by no description of the configuration", () => {
+    const config = mergeConfig(readEnvironment({ TREFOIL_PASSWORD: "hunter2" }), least);
+    const shown = `${inspect(config, { depth: null })}${JSON.stringify([config, ...describeConfig(config)])}`;
+    expect(shown).not.toContain("hunter2");
+    expect([...describeConfig(config).keys()].filter((name) => /pass/.test(name))).toEqual([]);
+  });
+});
+
 describe("an address", () => {
   it.each([
     ["127.0.0.1:7001", { host: "127.0.0.1", port: 7001 }],
@@ -168,6 +253,6 @@ describe("an address", () => {
     expect(isLoopback(host)).toBe(expected);
     const listen = () => requireLoopback("resp", { host, port: 1 });
     if (expected) listen();
-    else expect(startErrorOf(listen).message).toContain("no authentication");
+    else expect(startErrorOf(listen).message).toContain("Let it listen on 127.0.0.1:1, and");
   });
 });

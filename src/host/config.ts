@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs";
 import * as v from "valibot";
+import { encodeUtf8 } from "../core/base/bytes.ts";
+import { Password } from "../core/base/password.ts";
 import { CHECKPOINT_LOG_BYTES_DEFAULT } from "../core/log/checkpointer.ts";
 import type { KeyspaceDefinition } from "../core/node/boot.ts";
 import { type Address, formatAddress, parseAddress } from "./address.ts";
@@ -7,6 +9,7 @@ import type { NodeAddresses } from "./cluster-status.ts";
 import { EXIT, StartError } from "./exit-codes.ts";
 import { LOG_LEVELS, type LogLevel } from "./logger.ts";
 import { nearest } from "./nearest.ts";
+import { problemOf, readPasswordFile } from "./password-file.ts";
 
 /** One node's configuration, complete and checked. */
 export interface NodeConfig {
@@ -23,6 +26,8 @@ export interface NodeConfig {
   /** For commands that name no deadline, ms. */
   readonly timeoutMs: number;
   readonly maxClients: number;
+  /** What clients have to authenticate with; null: nothing. It cannot be read back from here. */
+  readonly password: Password | null;
   readonly logWriter: "fdatasync" | "dsync-worker";
   /** Bytes of one log segment. */
   readonly segmentBytes: number;
@@ -79,24 +84,45 @@ function distinct(values: readonly (string | number)[]): boolean {
   return new Set(values).size === values.length;
 }
 
+/** Nothing of what was given is repeated in the message: it may be all but right. */
+const password = v.pipe(
+  v.string("must be a text"),
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    const problem = problemOf(dataset.value);
+    if (problem === null) return Password.of(encodeUtf8(dataset.value));
+    addIssue({ message: `cannot be used: ${problem.replace(/\.$/, "")}` });
+    return NEVER;
+  }),
+);
+
+const passwordFile = v.pipe(
+  v.string("must be the name of a file"),
+  v.transform((path) => Password.of(encodeUtf8(readPasswordFile(path)))),
+);
+
 interface Setting {
   readonly schema: v.GenericSchema<unknown, unknown>;
   readonly help: string;
-  /** Only a file can say it. */
-  readonly fileOnly?: true;
+  /** Where it cannot be said: a command line shows in `ps`, and takes no lists. */
+  readonly notIn?: readonly ("flags" | "environment")[];
+  /** The setting that it says in another way. */
+  readonly sets?: keyof NodeConfig;
 }
+
+type SettingName = keyof NodeConfig | "passwordFile";
+const FILE_ONLY = ["flags", "environment"] as const;
 
 /**
  * Every setting, once: its key in the file; `TREFOIL_` and upper case in the environment; dashes on
  * the command line. A flag goes before the environment, the environment before the file.
  */
-export const SETTINGS: { readonly [K in keyof NodeConfig]: Setting } = {
+export const SETTINGS: { readonly [K in SettingName]: Setting } = {
   dir: { schema: v.pipe(v.string(), v.minLength(1)), help: "data directory of this node" },
   resp: { schema: address, help: "address for Redis clients" },
   http: { schema: address, help: "address for /health, /ready, /status and /metrics" },
   peer: { schema: address, help: "address for the other nodes" },
-  nodes: { schema: nodes, help: "where every node is found", fileOnly: true },
-  keyspaces: { schema: keyspaces, help: "the keyspaces, the same on every node", fileOnly: true },
+  nodes: { schema: nodes, help: "where every node is found", notIn: FILE_ONLY },
+  keyspaces: { schema: keyspaces, help: "the keyspaces, the same on every node", notIn: FILE_ONLY },
   heartbeatMs: { schema: wholeNumber(5, MINUTE_MS), help: "the leader is heard this often, ms" },
   electionTimeoutMs: {
     schema: wholeNumber(20, 10 * MINUTE_MS),
@@ -107,6 +133,12 @@ export const SETTINGS: { readonly [K in keyof NodeConfig]: Setting } = {
     help: "deadline of commands that name none, ms",
   },
   maxClients: { schema: wholeNumber(1, 1_000_000), help: "client connections at most" },
+  password: { schema: password, help: "what clients authenticate with", notIn: ["flags"] },
+  passwordFile: {
+    schema: passwordFile,
+    help: "file with the password that clients authenticate with; or TREFOIL_PASSWORD itself",
+    sets: "password",
+  },
   logWriter: {
     schema: v.picklist(["fdatasync", "dsync-worker"], "must be fdatasync or dsync-worker"),
     help: "how the log is synced",
@@ -132,13 +164,14 @@ export const CONFIG_DEFAULTS = {
   electionTimeoutMs: 1_000,
   timeoutMs: 2_000,
   maxClients: 10_000,
+  password: null,
   logWriter: "fdatasync",
   segmentBytes: 16 << 20,
   checkpointBytes: CHECKPOINT_LOG_BYTES_DEFAULT,
   logLevel: "info",
 } as const satisfies PartialConfig;
 
-const KEYS = Object.keys(SETTINGS) as readonly (keyof NodeConfig)[];
+const KEYS = Object.keys(SETTINGS) as readonly SettingName[];
 
 /** `electionTimeoutMs` → `TREFOIL_ELECTION_TIMEOUT_MS`. */
 export function envName(key: string): string {
@@ -159,8 +192,10 @@ export function readConfigFile(path: string): PartialConfig {
   try {
     content = JSON.parse(readFileSync(path, "utf8"));
   } catch (failure) {
-    const reason = failure instanceof Error ? failure.message : String(failure);
-    throw new StartError(EXIT.usage, `The configuration file ${path} cannot be used: ${reason}`);
+    throw new StartError(
+      EXIT.usage,
+      `The configuration file ${path} cannot be used: ${readFailure(failure)}`,
+    );
   }
   if (typeof content !== "object" || content === null || Array.isArray(content)) {
     throw new StartError(EXIT.usage, `${path} must hold one JSON object.`);
@@ -168,9 +203,16 @@ export function readConfigFile(path: string): PartialConfig {
   return parseSettings(new Map(Object.entries(content)), (key) => `${path}: ${key}`);
 }
 
+/** A syntax error's own message quotes the text around it, which may be the password. */
+function readFailure(failure: unknown): string {
+  if (!(failure instanceof SyntaxError)) return String(failure);
+  const [where] = / at position \d+/.exec(failure.message) ?? [""];
+  return `it is not valid JSON${where}.`;
+}
+
 /** What the environment says. Unknown variables with our prefix are mistakes, not decoration. */
 export function readEnvironment(env: Readonly<Record<string, string | undefined>>): PartialConfig {
-  const byName = new Map(KEYS.filter(isFlag).map((key) => [envName(key), key]));
+  const byName = new Map(KEYS.filter(isVariable).map((key) => [envName(key), key]));
   const settings = new Map<string, unknown>();
   for (const [variable, value] of Object.entries(env)) {
     if (!variable.startsWith("TREFOIL_") || value === undefined) continue;
@@ -189,8 +231,12 @@ export function readFlags(flags: Readonly<Record<string, unknown>>): PartialConf
 }
 
 /** Settings that fit on a command line. */
-export function isFlag(key: keyof NodeConfig): boolean {
-  return SETTINGS[key].fileOnly !== true;
+export function isFlag(key: SettingName): boolean {
+  return SETTINGS[key].notIn?.includes("flags") !== true;
+}
+
+function isVariable(key: SettingName): boolean {
+  return SETTINGS[key].notIn?.includes("environment") !== true;
 }
 
 function parseSettings(
@@ -200,9 +246,14 @@ function parseSettings(
   const config: Record<string, unknown> = {};
   for (const [key, value] of given) {
     if (!Object.hasOwn(SETTINGS, key)) throw unknown(nameOf(key), KEYS.map(nameOf), "setting");
-    const result = v.safeParse(SETTINGS[key as keyof NodeConfig].schema, value);
+    const { schema, sets } = SETTINGS[key as SettingName];
+    const result = v.safeParse(schema, value);
     if (!result.success) throw new StartError(EXIT.usage, `${nameOf(key)} ${firstIssue(result)}.`);
-    config[key] = result.output;
+    config[sets ?? key] = result.output;
+  }
+  if (given.has("password") && given.has("passwordFile")) {
+    const both = `${nameOf("password")} and ${nameOf("passwordFile")}`;
+    throw new StartError(EXIT.usage, `${both} are two ways to say one thing: leave one out.`);
   }
   return config as PartialConfig;
 }
@@ -230,7 +281,7 @@ export function mergeConfig(...sources: readonly PartialConfig[]): NodeConfig {
     for (const [key, value] of Object.entries(source)) if (value !== undefined) merged[key] = value;
   }
   for (const key of KEYS) {
-    if (merged[key] !== undefined) continue;
+    if (merged[SETTINGS[key].sets ?? key] !== undefined) continue;
     const ways = isFlag(key) ? `${flagName(key)}, ${envName(key)} or ` : "";
     throw new StartError(EXIT.usage, `${key} is missing: ${ways}"${key}" in the file says it.`);
   }

@@ -52,6 +52,7 @@ export class Metrics {
     this.#total("replies_total", "Replies to clients");
     this.#total("connections_total", "Client connections accepted");
     this.#total("connections_refused_total", "Client connections refused at the limit");
+    this.#total("auth_failures_total", "Wrong passwords given by clients");
     this.#total("slow_clients_total", "Clients disconnected because they did not read");
     this.#total("resp_bytes_in_total", "Bytes received from clients");
     this.#total("resp_bytes_out_total", "Bytes sent to clients");

@@ -14,6 +14,8 @@ export interface RespConnectionLimits {
   readonly outputSoftBytes: number;
   /** Beyond this the client is disconnected: it does not read what it asked for. */
   readonly outputHardBytes: number;
+  /** A client that must authenticate and has not is disconnected after this long, ms. */
+  readonly authenticateMsMax: number;
 }
 
 /** The limits of a node that serves. */
@@ -21,6 +23,7 @@ export const RESP_CONNECTION_LIMITS: RespConnectionLimits = {
   outstandingMax: 1024,
   outputSoftBytes: 1 << 20,
   outputHardBytes: 256 << 20,
+  authenticateMsMax: 60_000,
 };
 
 /** What a connection asks of its server. */
@@ -58,17 +61,25 @@ export class RespConnection {
   #protocolError: string | null = null;
   #ending = false;
   #closed = false;
+  #isAuthenticated: boolean;
+  #authenticateTimer: NodeJS.Timeout | null = null;
   /** Whether it waits for the end of the turn already. */
   isDirty = false;
 
-  /** `accepted` is not used any more by anyone else. */
+  /**
+   * `accepted` is not used any more by anyone else. `isAuthenticated`: from the beginning, because
+   * there is no password.
+   */
   constructor(
     id: ConnectionId,
     accepted: Socket,
     limits: RespConnectionLimits,
     ports: RespConnectionPorts,
+    isAuthenticated: boolean,
   ) {
     this.id = id;
+    this.#isAuthenticated = isAuthenticated;
+    this.#parser.isAuthenticated = isAuthenticated;
     const socket = readingIntoOneBuffer(accepted, (bytes) => this.#onBytes(bytes));
     this.#socket = socket;
     this.#limits = limits;
@@ -79,6 +90,33 @@ export class RespConnection {
     // A reset is how many clients leave; "close" follows and does what there is to do.
     socket.on("error", () => {});
     socket.on("close", () => this.#onClose());
+    if (!isAuthenticated) this.#expectAuthentication();
+  }
+
+  /** Nobody holds a connection open for ever without saying who he is. */
+  #expectAuthentication(): void {
+    const { authenticateMsMax } = this.#limits;
+    this.#authenticateTimer = setTimeout(() => {
+      this.#abort(`it did not authenticate within ${authenticateMsMax} ms`);
+    }, authenticateMsMax);
+    this.#authenticateTimer.unref();
+  }
+
+  /**
+   * One command at a time until the client has authenticated: how large the next one may be depends
+   * on the answer to the one before.
+   */
+  get #outstandingMax(): number {
+    return this.#isAuthenticated ? this.#limits.outstandingMax : 1;
+  }
+
+  #setAuthenticated(isAuthenticated: boolean): void {
+    if (isAuthenticated === this.#isAuthenticated) return;
+    this.#isAuthenticated = isAuthenticated;
+    this.#parser.isAuthenticated = isAuthenticated;
+    if (this.#authenticateTimer !== null) clearTimeout(this.#authenticateTimer);
+    this.#authenticateTimer = null;
+    if (!isAuthenticated) this.#expectAuthentication();
   }
 
   get outstanding(): number {
@@ -95,7 +133,7 @@ export class RespConnection {
   /** Takes in what has arrived, as far as the limits allow. */
   #readCommands(): void {
     try {
-      while (!this.#ending && this.outstanding < this.#limits.outstandingMax && !this.#clogged) {
+      while (!this.#ending && this.outstanding < this.#outstandingMax && !this.#clogged) {
         const args = this.#parser.next();
         if (args === null) break;
         if (args.length === 0) continue;
@@ -113,7 +151,7 @@ export class RespConnection {
   /** Back-pressure is TCP's: a socket that is not read stops its sender. */
   #pace(): void {
     if (this.#closed) return;
-    const full = this.outstanding >= this.#limits.outstandingMax || this.#clogged;
+    const full = this.outstanding >= this.#outstandingMax || this.#clogged;
     if (full === this.#paused) return;
     this.#paused = full;
     if (full) this.#socket.pause();
@@ -121,8 +159,9 @@ export class RespConnection {
   }
 
   /** The node's answer to the oldest open command. */
-  onReply(reply: Reply, resp: 2 | 3, close: boolean): void {
+  onReply(reply: Reply, resp: 2 | 3, close: boolean, isAuthenticated: boolean): void {
     if (this.#closed || this.#ending) return;
+    this.#setAuthenticated(isAuthenticated);
     this.#answered += 1;
     if (this.#answered === this.#requests.length) {
       this.#requests = [];
@@ -188,6 +227,7 @@ export class RespConnection {
   #onClose(): void {
     if (this.#closed) return;
     this.#closed = true;
+    if (this.#authenticateTimer !== null) clearTimeout(this.#authenticateTimer);
     for (const request of this.#requests.slice(this.#answered)) this.#ports.cancel(request);
     this.#requests = [];
     this.#answered = 0;

@@ -19,10 +19,12 @@ class Fixture {
   readonly inputs: Input<NodeVocabulary>[] = [];
   readonly server: RespServer;
   port = 0;
+  /** What the node says of the connections that it answers. */
+  isAuthenticated = true;
   #nextRequest = 1;
   #taken = 0;
 
-  constructor(limits: Partial<RespServerLimits> = {}) {
+  constructor(limits: Partial<RespServerLimits> = {}, wantsPassword = false) {
     this.server = new RespServer({
       driver: {
         push: (input) => void this.inputs.push(input),
@@ -32,6 +34,7 @@ class Fixture {
       metrics: this.metrics,
       logger: silentLogger(),
       limits: { ...RESP_SERVER_LIMITS, ...limits },
+      wantsPassword,
     });
   }
 
@@ -50,7 +53,9 @@ class Fixture {
   /** Answers the next `count` calls in one turn. */
   answer(count: number, reply: Reply = { kind: "simple", text: "OK" }, close = false): void {
     for (const call of this.calls().slice(this.#taken, this.#taken + count)) {
-      this.server.onReply({ kind: "resp", connection: call.connection, reply, resp: 2, close });
+      const { connection } = call;
+      const { isAuthenticated } = this;
+      this.server.onReply({ kind: "resp", connection, reply, resp: 2, close, isAuthenticated });
     }
     this.#taken += count;
     this.server.flush();
@@ -80,8 +85,11 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
 });
 
-async function setUp(limits: Partial<RespServerLimits> = {}): Promise<Fixture> {
-  const fixture = new Fixture(limits);
+async function setUp(
+  limits: Partial<RespServerLimits> = {},
+  wantsPassword = false,
+): Promise<Fixture> {
+  const fixture = new Fixture(limits, wantsPassword);
   fixture.port = await fixture.server.listen({ host: "127.0.0.1", port: 0 });
   closers.push(() => fixture.metrics.close());
   closers.push(() => fixture.server.destroy());
@@ -227,6 +235,50 @@ describe("the RESP server", () => {
     const third = await fixture.dial();
     third.socket.write("PING\r\n");
     await until(() => expect(fixture.calls().length).toBe(1));
+  });
+
+  it("takes one small command at a time from a client that has not authenticated", async () => {
+    const fixture = await setUp({}, true);
+    fixture.isAuthenticated = false;
+    const { socket, heard, over } = await fixture.dial();
+    const tenArgs = `*10\r\n${"$1\r\nx\r\n".repeat(10)}`;
+    const largest = `*1\r\n$16384\r\n${"x".repeat(16_384)}\r\n`;
+    socket.write(`${tenArgs}${largest}*11\r\n`);
+    await until(() => expect(fixture.calls().length).toBe(1));
+    fixture.answer(1);
+    await until(() => expect(fixture.calls().length).toBe(2));
+    fixture.answer(1);
+    await until(() => expect(over()).toBe(true));
+    expect(heard()).toBe("+OK\r\n+OK\r\n-ERR Protocol error: unauthenticated multibulk length\r\n");
+  });
+
+  it("does not hold strings of a client that has not authenticated", async () => {
+    const fixture = await setUp({}, true);
+    const { socket, heard, over } = await fixture.dial();
+    socket.write("*1\r\n$16385\r\n");
+    await until(() => expect(over()).toBe(true));
+    expect(heard()).toBe("-ERR Protocol error: unauthenticated bulk length\r\n");
+  });
+
+  it("reads on without these limits behind the command that authenticates", async () => {
+    const fixture = await setUp({}, true);
+    const { socket } = await fixture.dial();
+    const large = `*11\r\n${"$1\r\nx\r\n".repeat(10)}$20000\r\n${"x".repeat(20_000)}\r\n`;
+    socket.write(`AUTH x\r\n${large}PING\r\nPING\r\n`);
+    await until(() => expect(fixture.calls().length).toBe(1));
+    fixture.answer(1);
+    await until(() => expect(fixture.calls().length).toBe(4));
+  });
+
+  it("ends a client that does not authenticate in time, and no other", async () => {
+    const fixture = await setUp({ authenticateMsMax: 200 }, true);
+    const right = await fixture.dial();
+    right.socket.write("AUTH x\r\n");
+    await until(() => expect(fixture.calls().length).toBe(1));
+    fixture.answer(1);
+    const silent = await fixture.dial();
+    await until(() => expect(silent.over()).toBe(true));
+    expect([fixture.server.connections, right.over()]).toEqual([1, false]);
   });
 
   it("closes with its clients' last replies, and within bounds without", async () => {

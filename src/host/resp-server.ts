@@ -18,6 +18,8 @@ export interface RespServerOptions {
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly limits: RespServerLimits;
+  /** Whether clients have to authenticate. */
+  readonly wantsPassword: boolean;
 }
 
 /** What all clients together may make the node hold. */
@@ -79,7 +81,7 @@ export class RespServer implements RespConnectionPorts {
   }
 
   #onConnection(socket: Socket): void {
-    const { limits, metrics, driver } = this.#options;
+    const { limits, metrics, driver, wantsPassword } = this.#options;
     if (this.#connections.size >= limits.connectionsMax) {
       metrics.count("connections_refused_total");
       socket.on("error", () => {});
@@ -89,7 +91,7 @@ export class RespServer implements RespConnectionPorts {
     const id = this.#nextConnection;
     this.#nextConnection += 1;
     metrics.count("connections_total");
-    const connection = new RespConnection(id, socket, limits, this);
+    const connection = new RespConnection(id, socket, limits, this, !wantsPassword);
     this.#connections.set(id, connection);
     driver.tell({ kind: "open", connection: id, peer: connection.peer });
   }
@@ -122,8 +124,9 @@ export class RespServer implements RespConnectionPorts {
 
   onReply(reply: Extract<NodeReply, { kind: "resp" }>): void {
     this.#replies += 1;
+    const { connection, reply: answer, resp, close, isAuthenticated } = reply;
     // The connection may be gone: then nobody waits for this any more.
-    this.#connections.get(reply.connection)?.onReply(reply.reply, reply.resp, reply.close);
+    this.#connections.get(connection)?.onReply(answer, resp, close, isAuthenticated);
   }
 
   /** Once per turn: one write per socket that has replies. */

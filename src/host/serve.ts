@@ -177,7 +177,9 @@ class NodeServer implements RunningServer {
   #createRespServer(): RespServer {
     const limits = { ...RESP_SERVER_LIMITS, connectionsMax: this.#config.maxClients };
     const driver = this.#driver;
-    return new RespServer({ driver, metrics: this.#metrics, logger: this.#logger, limits });
+    const wantsPassword = this.#config.password !== null;
+    const metrics = this.#metrics;
+    return new RespServer({ driver, metrics, logger: this.#logger, limits, wantsPassword });
   }
 
   #createTransport(): PeerTransport {
@@ -236,7 +238,8 @@ class NodeServer implements RunningServer {
     const { resp, http, peer } = this.#addresses;
     const { cluster, incarnation } = this.identity;
     const at = { resp: formatAddress(resp), http: formatAddress(http), peer: formatAddress(peer) };
-    this.#logger.info({ cluster, incarnation, ...at, version: VERSION }, "serving");
+    const password = this.#config.password !== null;
+    this.#logger.info({ cluster, incarnation, ...at, password, version: VERSION }, "serving");
   }
 
   /** All ports before the node recovers: a port in use is found before anything is written. */
@@ -301,6 +304,7 @@ class NodeServer implements RunningServer {
         httpPort: this.#addresses.http.port,
         config: describeConfig({ ...config, ...this.#addresses }),
       },
+      password: config.password,
       seed: randomInt(2 ** 47),
       bootId: randomBytes(8).toString("hex"),
       trace: (event) => this.#trace(event),
@@ -315,8 +319,11 @@ class NodeServer implements RunningServer {
     return boot(options, { disk, checksum: crc32, ports, now: monotonicNow(), openStore });
   }
 
-  #trace(event: TraceEvent): void {
-    this.#logger.debug({ group: event.group, detail: event.detail }, event.mark);
+  #trace({ group, detail, mark }: TraceEvent): void {
+    if (mark === "auth-failed") {
+      this.#metrics.count("auth_failures_total");
+      this.#logger.warn({ detail }, mark);
+    } else this.#logger.debug({ group, detail }, mark);
   }
 
   stop(options: { readonly drain: boolean } = { drain: true }): Promise<void> {

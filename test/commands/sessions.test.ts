@@ -53,7 +53,6 @@ describe("a transaction", () => {
     for (const command of [
       ["SELECT", "0"],
       ["HELLO", "3"],
-      ["AUTH", "default", "x"],
       ["WAIT", "1", "0"],
       ["TREFOIL.WITH", "W", "all", "--", "GET", "k"],
       ["TREFOIL.DEFAULTS"],

@@ -129,7 +129,7 @@ export class SocketTarget implements Target {
 
 /** The command table without replication: parser, table, state machine, encoder. */
 export class InProcessTarget implements Target {
-  readonly session = new ClientSession(1, "127.0.0.1:1", 0);
+  readonly session = new ClientSession(1, "127.0.0.1:1", 0, true);
   readonly keyspace = new TestKeyspace();
   readonly #parser = new RespParser();
   readonly #encoder = new RespEncoder();
@@ -243,6 +243,8 @@ export function serverView(session: ClientSession, keyspace: TestKeyspace): Serv
     uptimeSeconds: 100_000,
     wallMs: 1_700_000_000_123.5,
     now: 5000,
+    password: null,
+    onAuthFailure: () => {},
     clients: () => [session],
     config: () => new Map([["dir", "/data"]]),
     keyspaces: () => [
@@ -279,7 +281,7 @@ export interface RedisServer {
 }
 
 /** A redis-server of its own on a free loopback port, with our limit of values, and no files. */
-export async function startRedis(): Promise<RedisServer> {
+export async function startRedis(options: readonly string[] = []): Promise<RedisServer> {
   const port = await freePort();
   const directory = mkdtempSync(join(tmpdir(), "trefoil-redis-"));
   const child = spawn(
@@ -287,6 +289,7 @@ export async function startRedis(): Promise<RedisServer> {
     [
       ...["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
       ...["--proto-max-bulk-len", "8388608", "--dir", directory, "--databases", "16"],
+      ...options,
     ],
     { stdio: ["ignore", "pipe", "inherit"] },
   );

@@ -176,7 +176,7 @@ describe("the command line", () => {
     await trefoil("init", "--nodes", "1").ended;
     const serve = trefoil("serve", "--dir", "trefoil-data/n1", "--resp", "0.0.0.0:0");
     const { code, err } = await serve.ended;
-    expect([code, err]).toEqual([EXIT.usage, expect.stringContaining("no authentication")]);
+    expect([code, err]).toEqual([EXIT.usage, expect.stringContaining("through a tunnel: ssh")]);
   });
 
   it("has a version and explains its errors", async () => {

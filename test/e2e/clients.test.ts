@@ -81,6 +81,72 @@ describe("the same answers as Redis", { timeout: 60_000 }, () => {
   });
 });
 
+describe("with a password", { timeout: 60_000 }, () => {
+  const password = "correct horse / battery:staple@";
+  let locked: TestCluster;
+
+  beforeAll(async () => {
+    locked = await TestCluster.start({ nodes: 1, password });
+  }, 60_000);
+
+  afterAll(async () => {
+    await locked?.close();
+  }, 30_000);
+
+  const port = () => locked.addresses("n1").resp.port;
+
+  test("ioredis", async () => {
+    const right = new Redis(port(), { password });
+    const named = new Redis({ port: port(), username: "default", password });
+    const none = new Redis(port());
+    const wrong = new Redis(port(), { password: "wrong" });
+    for (const client of [none, wrong]) client.on("error", () => {});
+    try {
+      expect(await right.set("by:ioredis", "1")).toBe("OK");
+      expect(await named.multi().incr("by:ioredis").get("by:ioredis").exec()).toEqual([
+        [null, 2],
+        [null, "2"],
+      ]);
+      await expect(none.get("by:ioredis")).rejects.toThrow(/^NOAUTH /);
+      await expect(wrong.get("by:ioredis")).rejects.toThrow(/^(NOAUTH|WRONGPASS) /);
+    } finally {
+      for (const client of [right, named, none, wrong]) client.disconnect();
+    }
+  });
+
+  test.each([2, 3] as const)("node-redis, RESP%i", async (RESP) => {
+    const at = {
+      RESP,
+      socket: { port: port(), host: "127.0.0.1", reconnectStrategy: false },
+    } as const;
+    const right = createClient({ ...at, password });
+    const url = `redis://default:${encodeURIComponent(password)}@127.0.0.1:${port()}`;
+    const named = createClient({ RESP, url });
+    for (const client of [right, named]) {
+      await client.connect();
+      expect(await client.set("by:node-redis", "1")).toBe("OK");
+      expect(await client.multi().incr("by:node-redis").exec()).toEqual([2]);
+      client.destroy();
+    }
+    const wrong = createClient({ ...at, password: "wrong" });
+    wrong.on("error", () => {});
+    await expect(wrong.connect()).rejects.toThrow(/WRONGPASS/);
+    if (wrong.isOpen) wrong.destroy();
+  });
+
+  test("redis-cli", ({ skip }) => {
+    if (!isInstalled("redis-cli")) return skip("redis-cli is not installed");
+    const ask = (env: Record<string, string>) =>
+      spawnSync("redis-cli", ["-p", String(port()), "ECHO", "said"], {
+        encoding: "utf8",
+        env: { ...process.env, ...env },
+        timeout: 20_000,
+      }).stdout.trim();
+    expect(ask({ REDISCLI_AUTH: password })).toBe("said");
+    expect(ask({})).toBe("NOAUTH Authentication required.");
+  });
+});
+
 describe("clients work unmodified", { timeout: 60_000 }, () => {
   test("ioredis: pipelines, buffers, scan streams", async () => {
     await withIoredis(portOf(2), async (client) => {

@@ -15,6 +15,8 @@ export interface TestClusterOptions {
   readonly nodes?: number;
   /** Settings for every node, as environment variables: `TREFOIL_ELECTION_TIMEOUT_MS`. */
   readonly env?: Readonly<Record<string, string>>;
+  /** What clients have to authenticate with. */
+  readonly password?: string | null;
 }
 
 /**
@@ -34,9 +36,9 @@ export class TestCluster extends LocalCluster {
   private constructor(
     folder: string,
     file: ReturnType<typeof initCluster>,
-    options: TestClusterOptions,
+    { env = {}, password = null }: TestClusterOptions,
   ) {
-    super(file, { entry: ENTRY, logLevel: "debug", ...(options.env ? { env: options.env } : {}) });
+    super(file, { entry: ENTRY, logLevel: "debug", env, password });
     this.folder = folder;
   }
 
@@ -63,7 +65,7 @@ export class TestCluster extends LocalCluster {
 
   /** A RESP3 client of one node; `close` ends it. */
   async client(id: NodeId, timeoutMs = 5_000): Promise<RespClient> {
-    const client = await RespClient.connect({ ...this.addresses(id).resp, timeoutMs });
+    const client = await RespClient.connect({ ...this.clientOptions(id), timeoutMs });
     this.#clients.push(client);
     return client;
   }

@@ -87,9 +87,7 @@ export class SteadyLoad {
     let client: RespClient | null = null;
     for (let i = 0; !this.#stopping; i += 1) {
       if (client === null || client.closed) {
-        client = await RespClient.connect({ ...this.#cluster.addresses(id).resp }).catch(
-          () => null,
-        );
+        client = await RespClient.connect(this.#cluster.clientOptions(id)).catch(() => null);
         if (client === null) {
           await pause(PAUSE_MS);
           continue;

@@ -271,7 +271,7 @@ export class Teller {
 function connectAnywhere(cluster: LocalCluster, attempt: number): Promise<RespClient> {
   const ids = cluster.ids;
   const id = ids[attempt % ids.length]!;
-  return RespClient.connect({ ...cluster.addresses(id).resp, timeoutMs: TIMEOUT_MS });
+  return RespClient.connect({ ...cluster.clientOptions(id), timeoutMs: TIMEOUT_MS });
 }
 
 function text(reply: Reply): string | null {

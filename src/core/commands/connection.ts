@@ -1,6 +1,7 @@
 import { decodeUtf8 } from "../base/bytes.ts";
 import { array, bulk, bulkText, error, integer, OK, type Reply } from "../contract/reply.ts";
 import { type Args, isPlainText, isWord, parseI64 } from "./arguments.ts";
+import { authenticate, deauthenticate, requireAuthenticated } from "./auth.ts";
 import { LIMITS } from "./limits.ts";
 import { refuse, refuseArity } from "./refusal.ts";
 import { REDIS_VERSION, type ServerView } from "./server-view.ts";
@@ -61,33 +62,6 @@ export function libraryText(text: Uint8Array, what: string): string {
   return checkName(text, what);
 }
 
-/** There is one user, `default`, and it has no password: whatever is given is right for it. */
-function authenticate(user: Uint8Array): void {
-  if (!isWord(user, "DEFAULT")) {
-    refuse("invalid username-password pair or user is disabled.", "WRONGPASS");
-  }
-}
-
-const AUTH: ConnectionCommand = {
-  ...HERE,
-  name: "auth",
-  arity: -2,
-  usage: "[username] password",
-  flags: ["noscript", "loading", "stale", "fast", "no_auth"],
-  since: "1.0.0",
-  summary: "Authenticates the connection. No passwords can be set in this version.",
-  run(args) {
-    if (args.length > 3) refuse("syntax error");
-    if (args.length === 2) {
-      refuse(
-        "AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?",
-      );
-    }
-    authenticate(args[1]!);
-    return OK;
-  },
-};
-
 function protocolVersion(arg: Uint8Array): 2 | 3 {
   const version = parseI64(arg) ?? refuse("Protocol version is not an integer or out of range");
   if (version !== 2 && version !== 3) refuse("unsupported protocol version", "NOPROTO");
@@ -97,16 +71,19 @@ function protocolVersion(arg: Uint8Array): 2 | 3 {
 function hello(args: Args, session: ClientSession, server: ServerView): Reply {
   const resp = args.length > 1 ? protocolVersion(args[1]!) : session.resp;
   let name = session.name;
+  let credentials: Args | null = null;
   for (let i = 2; i < args.length; ) {
     const left = args.length - i - 1;
     if (isWord(args[i]!, "AUTH") && left >= 2) {
-      authenticate(args[i + 1]!);
+      credentials = args.slice(i + 1, i + 3);
       i += 3;
     } else if (isWord(args[i]!, "SETNAME") && left >= 1) {
       name = clientName(args[i + 1]!);
       i += 2;
     } else refuse(`Syntax error in HELLO option '${decodeUtf8(args[i]!.subarray(0, 128))}'`);
   }
+  if (credentials !== null) authenticate(credentials[0]!, credentials[1]!, session, server);
+  requireAuthenticated(session);
   session.resp = resp;
   session.name = name;
   const items = [
@@ -193,19 +170,12 @@ const RESET: ConnectionCommand = {
   flags: ["noscript", "loading", "stale", "fast", "no_auth"],
   since: "6.2.0",
   summary: "Puts the connection back as it was when it was opened.",
-  run(_args, session) {
+  run(_args, session, server) {
     session.reset();
+    deauthenticate(session, server);
     return { kind: "simple", text: "RESET" };
   },
 };
 
 /** Commands about the connection itself. */
-export const CONNECTION_COMMANDS: readonly CommandSpec[] = [
-  PING,
-  ECHO,
-  AUTH,
-  HELLO,
-  SELECT,
-  QUIT,
-  RESET,
-];
+export const CONNECTION_COMMANDS: readonly CommandSpec[] = [PING, ECHO, HELLO, SELECT, QUIT, RESET];

@@ -29,6 +29,10 @@ export const LIMITS = {
   scanCursorsMax: 16_384,
   /** Bytes of a client's name, library name and library version. */
   clientTextBytesMax: 256,
+  /** Bytes of a password, as in Redis. */
+  passwordBytesMax: 512,
+  /** Wrong passwords in a row, after which a connection is closed. */
+  authFailuresMax: 10,
   /** Operations in one BITFIELD. */
   bitfieldOpsMax: 1_024,
   /** A call's TIMEOUT and WAIT's timeout, ms: a day. */

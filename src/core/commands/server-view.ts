@@ -1,3 +1,4 @@
+import type { Password } from "../base/password.ts";
 import type { GroupStatus } from "../contract/group.ts";
 import type { Instant, NodeId, WallClock } from "../contract/ids.ts";
 import type { ClientSession } from "./session.ts";
@@ -27,6 +28,10 @@ export interface ServerView {
   readonly wallMs: WallClock;
   /** For the ages of connections. */
   readonly now: Instant;
+  /** What clients authenticate with; null: nobody has to. */
+  readonly password: Password | null;
+  /** A wrong password was given: for whoever watches the node. */
+  onAuthFailure(session: ClientSession): void;
   /** Open client connections, by ascending id. */
   clients(): Iterable<ClientSession>;
   /** By ascending number. */

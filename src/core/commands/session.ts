@@ -54,12 +54,18 @@ export class ClientSession {
   transaction: Transaction | null = null;
   /** What EXEC is to be conditional on. */
   watched = new WatchedKeys();
+  /** Whether it may call more than the commands that are flagged `no_auth`. */
+  isAuthenticated: boolean;
+  /** Since it last authenticated. */
+  authFailures = 0;
   /** QUIT: close once the reply is sent. */
   closing = false;
 
-  constructor(id: ConnectionId, peer: string, now: Instant) {
+  /** `isAuthenticated`: from the beginning, because there is no password. */
+  constructor(id: ConnectionId, peer: string, now: Instant, isAuthenticated: boolean) {
     this.id = id;
     this.peer = peer;
+    this.isAuthenticated = isAuthenticated;
     this.created = now;
     this.lastInteraction = now;
   }

@@ -2,6 +2,7 @@ import { assert } from "../base/assert.ts";
 import { decodeUtf8 } from "../base/bytes.ts";
 import { error, type Reply, redisError } from "../contract/reply.ts";
 import { type Args, ascii, lowerText } from "./arguments.ts";
+import { AUTH_COMMANDS, NOAUTH } from "./auth.ts";
 import { BITFIELD_COMMANDS } from "./bitfield.ts";
 import { BIT_COMMANDS } from "./bits.ts";
 import { CLIENT_COMMANDS } from "./client.ts";
@@ -16,6 +17,7 @@ import { refusalReply } from "./refusal.ts";
 import { REFUSED_COMMANDS } from "./refused.ts";
 import { SCAN_COMMANDS } from "./scan.ts";
 import { SERVER_COMMANDS } from "./server.ts";
+import type { ClientSession } from "./session.ts";
 import type {
   CommandEdge,
   CommandSpec,
@@ -62,6 +64,7 @@ function collect(): readonly CommandSpec[] {
     ...SCAN_COMMANDS,
     ...EXPIRY_COMMANDS,
     ...CONNECTION_COMMANDS,
+    ...AUTH_COMMANDS,
     ...CLIENT_COMMANDS,
     ...SERVER_COMMANDS,
     ...introspectionCommands(servedCommands, lookupCommand),
@@ -195,6 +198,20 @@ export function lookupCommand(name: Uint8Array): CommandSpec | undefined {
 export function checkCall(spec: CommandSpec | undefined, args: Args): Reply | null {
   const wrong = checkForm(spec, args);
   return wrong !== null || spec === undefined ? wrong : checkArguments(spec, args);
+}
+
+/**
+ * Why a connection that has not authenticated gets no further, or null: as in Redis it may learn
+ * that there is no such command, and how many arguments another takes.
+ */
+export function checkAuthenticated(
+  spec: CommandSpec | undefined,
+  args: Args,
+  session: ClientSession,
+): Reply | null {
+  if (session.isAuthenticated) return null;
+  const isOpen = spec?.flags.includes("no_auth") ?? false;
+  return checkForm(spec, args) ?? (isOpen ? null : NOAUTH);
 }
 
 /** Unknown command, arity and limits: a transaction that meets them is not executed. */

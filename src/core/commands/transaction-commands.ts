@@ -34,7 +34,7 @@ const MULTI: TransactionCommand = {
   summary: "Begins a transaction: the commands up to EXEC are queued.",
   complexity: "O(1)",
   differences:
-    "Of the commands about the connection only PING, ECHO and TIME are queued; KEYS, SCAN, RANDOMKEY, DBSIZE and FLUSHDB are refused, since they look at the whole keyspace; and a refusal keeps EXEC from executing any. `TREFOIL.WITH … -- EXEC` gives a transaction its options.",
+    "Of the commands about the connection only PING, ECHO, TIME and AUTH are queued; KEYS, SCAN, RANDOMKEY, DBSIZE and FLUSHDB are refused, since they look at the whole keyspace; and a refusal keeps EXEC from executing any. `TREFOIL.WITH … -- EXEC` gives a transaction its options.",
 };
 
 const DISCARD: TransactionCommand = {

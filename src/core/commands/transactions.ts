@@ -26,8 +26,8 @@ const EXEC_ABORTED = {
   outcome: null,
 } as const satisfies Reply;
 
-/** Commands about nothing but themselves, small in what they keep and what they answer. */
-const QUEUED_HERE: readonly string[] = ["ping", "echo", "time", "unwatch"];
+/** Commands of the accepting node, small in what they keep and what they answer. */
+const QUEUED_HERE: readonly string[] = ["ping", "echo", "time", "auth", "unwatch"];
 
 /** One of them takes as long as there are keys; many in one entry would hold every replica up. */
 const WHOLE_KEYSPACE: readonly string[] = [
@@ -189,7 +189,8 @@ export function refuseInTransaction(
   session.transaction = null;
   session.watched = new WatchedKeys();
   assert(wrong.kind === "error", "a refusal is an error");
-  return { ...EXEC_ABORTED, message: `Transaction discarded because of: ${wrong.message}` };
+  const why = wrong.code === "ERR" ? wrong.message : `${wrong.code} ${wrong.message}`;
+  return { ...EXEC_ABORTED, message: `Transaction discarded because of: ${why}` };
 }
 
 /** MULTI and DISCARD. */

@@ -141,6 +141,18 @@ export const ERRORS = {
     retryable: false,
     meaning: "A key, value, argument or array is larger than the limit (docs/limits.md).",
   },
+  NOAUTH: {
+    outcome: "not-applied",
+    retryable: false,
+    meaning:
+      "The node wants a password, and this connection has not authenticated: AUTH, HELLO 3 AUTH default, or the password option of the client. `trefoil` takes it from TREFOIL_PASSWORD or --password-file.",
+  },
+  WRONGPASS: {
+    outcome: "not-applied",
+    retryable: false,
+    meaning:
+      "The user or the password is not the right one. The only user is `default`. After several failures in a row the connection is closed.",
+  },
 } as const satisfies Record<string, ErrorSpec>;
 
 /** One of the stable codes. */

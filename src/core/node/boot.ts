@@ -1,6 +1,7 @@
 import { FormatError } from "../base/bytes.ts";
 import type { Checksum } from "../base/hash.ts";
 import type { MutantId } from "../base/mutants.ts";
+import type { Password } from "../base/password.ts";
 import type { Disk, DiskOp } from "../contract/disk.ts";
 import type { Incarnation, Instant, NodeId } from "../contract/ids.ts";
 import type { Trace } from "../contract/trace.ts";
@@ -59,6 +60,8 @@ export interface NodeOptions {
   /** For calls that name none, ms. */
   readonly defaultTimeoutMs: number;
   readonly info: ServerInfo;
+  /** What clients have to authenticate with; none where it is left out. */
+  readonly password?: Password | null;
   readonly seed: number;
   /** Random per start of the process: names the boot's sessions (LEAD8). */
   readonly bootId: string;

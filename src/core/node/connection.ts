@@ -20,6 +20,8 @@ export interface Slot {
    */
   lazy: (() => Reply) | null;
   close: boolean;
+  /** Whether the connection had authenticated when the command was taken in, or by it. */
+  isAuthenticated: boolean;
 }
 
 /**

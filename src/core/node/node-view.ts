@@ -1,3 +1,4 @@
+import type { Password } from "../base/password.ts";
 import type { KeyspaceView, ServerView } from "../commands/server-view.ts";
 import type { ClientSession } from "../commands/session.ts";
 import type { ConnectionId, Instant, NodeId, WallClock } from "../contract/ids.ts";
@@ -73,6 +74,16 @@ export class NodeView implements ServerView {
   /** The host gives it before each turn; between two turns our own clock carries it on. */
   get wallMs(): WallClock {
     return this.#wall + (this.now - this.#wallAt);
+  }
+
+  get password(): Password | null {
+    return this.#options.password ?? null;
+  }
+
+  onAuthFailure({ peer, authFailures }: ClientSession): void {
+    const { node, trace } = this.#options;
+    const detail = `peer=${peer} failures=${authFailures}`;
+    trace({ node, group: null, mark: "auth-failed", detail });
   }
 
   *clients(): Generator<ClientSession> {

@@ -5,7 +5,7 @@ import { CommandEncoder } from "../commands/command-machine.ts";
 import { ScanCursors } from "../commands/scan-cursors.ts";
 import { type CallOptions, ClientSession } from "../commands/session.ts";
 import type { CommandSpec, CommitCommand, ExecCommand, WatchCommand } from "../commands/spec.ts";
-import { checkCall, checkModel, lookupCommand } from "../commands/table.ts";
+import { checkAuthenticated, checkCall, checkModel, lookupCommand } from "../commands/table.ts";
 import {
   abortedByWatch,
   isForTransactions,
@@ -82,7 +82,8 @@ export class Router {
   }
 
   open(id: ConnectionId, peer: string, now: Instant): void {
-    this.#connections.set(id, new Connection(id, new ClientSession(id, peer, now)));
+    const session = new ClientSession(id, peer, now, this.#view.password === null);
+    this.#connections.set(id, new Connection(id, session));
   }
 
   close(id: ConnectionId, now: Instant, out: Out): void {
@@ -130,6 +131,7 @@ export class Router {
       meta: NO_META,
       lazy: null,
       close: false,
+      isAuthenticated: session.isAuthenticated,
     };
     connection.add(slot);
     this.#run(connection, slot, args, session.defaults, now, out);
@@ -145,6 +147,12 @@ export class Router {
     out: Out,
   ): void {
     const spec = lookupCommand(args[0]!);
+    const locked = checkAuthenticated(spec, args, connection.session);
+    if (locked !== null) {
+      slot.command = spec?.name ?? "";
+      slot.reply = refuseInTransaction(spec, connection.session, locked);
+      return;
+    }
     const wrong = checkCall(spec, args);
     const { transaction } = connection.session;
     if (transaction !== null && !isForTransactions(spec) && !isWithExec(spec, args)) {
@@ -193,7 +201,7 @@ export class Router {
     }
     slot.reply = spec.run(args, session, this.#view);
     slot.resp = session.resp;
-    slot.close = session.closing;
+    noteSession(slot, session);
   }
 
   #runWith(
@@ -368,6 +376,7 @@ export class Router {
   ): void {
     const { payloads } = transaction;
     const present = transaction.begin(connection.session, this.#view, this.#edge);
+    noteSession(slot, connection.session);
     const deadline = now + (options.timeoutMs ?? this.#options.defaultTimeoutMs);
     slot.present = present;
     this.#dispatchWhen(connection, slot, now, out, () => {
@@ -504,6 +513,7 @@ export class Router {
         reply: slot.wantsMeta ? withMeta(reply, slot.meta) : reply,
         resp: slot.resp,
         close: slot.close,
+        isAuthenticated: slot.isAuthenticated,
       });
     }
   }
@@ -512,6 +522,12 @@ export class Router {
 /** The call has its answer, also where it was never made: what depends on it must hear of that. */
 function settle(slot: Slot, reply: Reply): void {
   slot.reply = slot.present === null ? reply : slot.present(reply);
+}
+
+/** QUIT and AUTH, also as part of a transaction, change what the host does with the connection. */
+function noteSession(slot: Slot, session: ClientSession): void {
+  slot.close = session.closing;
+  slot.isAuthenticated = session.isAuthenticated;
 }
 
 /** `TREFOIL.WITH … -- EXEC` ends a transaction; its options are EXEC's. */

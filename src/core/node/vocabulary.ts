@@ -48,6 +48,8 @@ export type NodeReply =
       readonly resp: 2 | 3;
       /** Send the reply, then close the connection (QUIT). */
       readonly close: boolean;
+      /** Whether the connection has authenticated, or need not: the host trusts it with more. */
+      readonly isAuthenticated: boolean;
     }
   | { readonly kind: "drained" }
   | { readonly kind: "status"; readonly status: NodeStatus };

@@ -22,6 +22,14 @@ export const RESP_LIMITS: RespLimits = {
   requestBytesMax: 33_554_432,
 };
 
+/** What a client that has not authenticated may send, as in Redis. */
+export const UNAUTHENTICATED_LIMITS = {
+  /** Strings in one request. */
+  multibulkCountMax: 10,
+  /** Bytes of one string. */
+  bulkBytesMax: 16_384,
+} as const;
+
 /**
  * The client does not speak RESP. Its message goes behind `-ERR `, then the connection is closed:
  * where the next request would begin cannot be known.
@@ -71,6 +79,8 @@ export class RespParser {
   #pendingLength = 0;
   #requestBytes = 0;
   #failure: ProtocolError | null = null;
+  /** While false, requests must keep to `UNAUTHENTICATED_LIMITS`. */
+  isAuthenticated = true;
 
   constructor(limits: RespLimits = RESP_LIMITS) {
     assert(limits.bulkBytesMax <= limits.requestBytesMax, "a request could not hold a string");
@@ -123,6 +133,9 @@ export class RespParser {
     const count = this.#readHeader("too big mbulk count string");
     if (count === NOT_THERE) return false;
     if (count > this.#limits.multibulkCountMax) this.#fail("invalid multibulk length");
+    if (!this.isAuthenticated && count > UNAUTHENTICATED_LIMITS.multibulkCountMax) {
+      this.#fail("unauthenticated multibulk length");
+    }
     // Redis takes an array of no or less than no strings for no request at all.
     this.#argsLeft = Math.max(0, count);
     return true;
@@ -146,6 +159,9 @@ export class RespParser {
     const length = this.#readHeader("too big bulk count string");
     if (length === NOT_THERE) return false;
     if (length < 0 || length > this.#limits.bulkBytesMax) this.#fail("invalid bulk length");
+    if (!this.isAuthenticated && length > UNAUTHENTICATED_LIMITS.bulkBytesMax) {
+      this.#fail("unauthenticated bulk length");
+    }
     this.#requestBytes += length;
     if (this.#requestBytes > this.#limits.requestBytesMax) this.#fail("too big request");
     this.#bulkLength = length;
