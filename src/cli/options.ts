@@ -76,8 +76,13 @@ export function resolveTargets(options: TargetOptions, kind: "resp" | "http"): r
 }
 
 /** `2` and `n2` both name n2. */
+export function nodeId(name: string): NodeId {
+  return /^\d+$/.test(name) ? `n${name}` : name;
+}
+
+/** The node of a cluster that a command line names. */
 export function findNode(file: ClusterFile, name: string): NodeAddresses {
-  const id = /^\d+$/.test(name) ? `n${name}` : name;
+  const id = nodeId(name);
   const node = file.nodes.find((candidate) => candidate.id === id);
   if (node !== undefined) return node;
   const ids = file.nodes.map((candidate) => candidate.id).join(", ");

@@ -4,6 +4,7 @@ import { VERSION } from "../host/version.ts";
 import { execCommand } from "./exec.ts";
 import { explainCommand } from "./explain.ts";
 import { initCommand } from "./init.ts";
+import { memberCommand } from "./member.ts";
 import { serveCommand } from "./serve.ts";
 import { shellCommand } from "./shell.ts";
 import { startCommand } from "./start.ts";
@@ -38,21 +39,27 @@ export function createProgram(): Command {
     execCommand(),
     shellCommand(),
     statusCommand(),
+    memberCommand(),
     tourCommand(),
     explainCommand(),
   ];
   for (const command of commands) {
-    command.showSuggestionAfterError();
-    command.showHelpAfterError(`Try \`trefoil ${command.name()} --help\`.`);
+    hintAfterErrors(command, `trefoil ${command.name()}`);
     program.addCommand(command);
   }
   exitByThrowing(program);
   return program;
 }
 
+function hintAfterErrors(command: Command, path: string): void {
+  command.showSuggestionAfterError();
+  command.showHelpAfterError(`Try \`${path} --help\`.`);
+  for (const inner of command.commands) hintAfterErrors(inner, `${path} ${inner.name()}`);
+}
+
 function exitByThrowing(program: Command): void {
   program.exitOverride();
-  for (const command of program.commands) command.exitOverride();
+  for (const command of program.commands) exitByThrowing(command);
 }
 
 /** Runs one command line; returns the exit code. */

@@ -54,6 +54,7 @@ describe("a transaction", () => {
       ["SELECT", "0"],
       ["HELLO", "3"],
       ["WAIT", "1", "0"],
+      ["TREFOIL.MEMBER", "TRANSFER"],
       ["TREFOIL.WITH", "W", "all", "--", "GET", "k"],
       ["TREFOIL.DEFAULTS"],
       ["TREFOIL.LAST"],

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { encodeUtf8, toByteString } from "../../src/core/base/bytes.ts";
 import { encodeCommand } from "../../src/core/commands/command-machine.ts";
+import { runMember } from "../../src/core/commands/member.ts";
 import { ScanCursors } from "../../src/core/commands/scan-cursors.ts";
 import type { ServerView } from "../../src/core/commands/server-view.ts";
 import { ClientSession } from "../../src/core/commands/session.ts";
@@ -177,6 +178,7 @@ export class InProcessTarget implements Target {
     if (spec.kind === "exec") return this.#exec(spec, edge);
     if (spec.kind === "commit") return this.#commit(spec, args, edge);
     if (spec.kind === "connection") return spec.run(args, this.session, this.#server);
+    if (spec.kind === "member") return this.#member(args);
     if (spec.kind === "with" || spec.kind === "wait") return redisError("not in this stand-in");
     if (spec.kind === "watch") {
       const taken = this.session.watched.add(0, args);
@@ -189,6 +191,11 @@ export class InProcessTarget implements Target {
     const reply =
       spec.kind === "write" ? this.keyspace.apply(encoded) : this.keyspace.read(encoded);
     return spec.fromWire?.(reply, edge) ?? reply;
+  }
+
+  #member(args: readonly Uint8Array[]): Reply {
+    const asked = runMember(args, this.session, this.#server);
+    return "kind" in asked ? asked : redisError("not in this stand-in");
   }
 
   #exec(spec: ExecCommand, edge: CommandEdge): Reply {

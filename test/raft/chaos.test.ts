@@ -9,7 +9,7 @@ import { Cluster } from "./cluster.ts";
  * between a write and its sync, checkpoints, transfers, lying link hints. What clients saw is
  * judged by one list per key, to which every write appends a token of its own.
  */
-const SEEDS = Number(process.env["CHAOS_SEEDS"] ?? 12);
+const SEEDS = Number(process.env["CHAOS_SEEDS"] ?? 24);
 const FIRST_SEED = Number(process.env["CHAOS_FIRST"] ?? 1);
 const STEPS = 1500;
 const KEYS = 2;
@@ -91,12 +91,19 @@ class Chaos {
     if (dice < 966) return node.isUp ? this.cluster.checkpoint(node.name) : undefined;
     if (dice < 976) return this.cluster.isolate(node.name);
     if (dice < 986) return this.cluster.heal();
-    if (dice < 993 && node.isUp) {
+    if (dice < 990 && node.isUp) {
       node.replica.transferLeadership(node.now);
       return node.turn();
     }
+    if (dice < 993 && node.isUp) return this.#askTransfer(node.name);
     const peer = prng.pick(this.cluster.nodes);
     if (node.isUp && peer !== node) this.cluster.link(node.name, peer.name, prng.chance(1, 2));
+  }
+
+  #askTransfer(name: string): void {
+    const prng = this.#prng;
+    const to = prng.chance(1, 2) ? prng.pick(this.cluster.nodes).name : null;
+    this.cluster.transfer(name, to, prng.pick([100, 1500, 4000]));
   }
 
   #network(): void {

@@ -124,6 +124,19 @@ export class Cluster {
     return this.#tickets;
   }
 
+  /** Asks the node for another leader: the one named, or any. */
+  transfer(name: NodeId, to: NodeId | null, deadlineMs = 2000): number {
+    const node = this.node(name);
+    this.#tickets += 1;
+    node.call(this.#tickets, {
+      kind: "transfer",
+      connection: 1,
+      to,
+      deadline: node.now + deadlineMs,
+    });
+    return this.#tickets;
+  }
+
   /** The answer's text, or null while there is none. */
   answer(ticket: number): string | null {
     return this.answers.get(ticket)?.text ?? null;

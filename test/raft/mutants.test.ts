@@ -21,6 +21,8 @@ const ROWS: Readonly<Record<MutantId, Row>> = {
   L18: { scenario: "late-acknowledgement", sign: /matchIndex of n2 fell on n1/ },
   L19: { scenario: "lone-reader", sign: /c1 GET a => "old"/ },
   L20: { scenario: "new-leader-reads-late", sign: /c2 GET a => "old"/ },
+  L51: { scenario: "late-timeout-now", sign: /leader completeness: n2 of term 2 lacks 5/ },
+  L52: { scenario: "transfer-to-named", sign: /n1->n3 timeoutNow/ },
   L21: { scenario: "forward-repeated-once", sign: /GET n => "([3-9])" @(7|8)/ },
 };
 

@@ -170,6 +170,13 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
     node.replica.transferLeadership(node.now);
     node.turn();
   }),
+  // ask-transfer NODE [to=NODE] [timeout=MS]: as an operator would.
+  "ask-transfer"(cluster, [name, ...args], { called }) {
+    const to = option(args, "to");
+    const ticket = cluster.transfer(name!, to, timeoutOf(args).deadlineMs);
+    called(ticket, `${name} transfer to ${to ?? "any"}`);
+    return undefined;
+  },
   // cut n1->n2 cuts one way, cut n1 n2 both.
   cut: on((cluster, ...args) => {
     const [from, to] = args.length === 1 ? args[0]!.split("->") : args;
@@ -310,6 +317,10 @@ function describeMessage(message: SingleLeaderMessage): string {
       return `forwardReply term=${message.term} stream=${message.stream} count=${message.count} answers=${message.answers.length}`;
     case "installSnapshot":
       return `installSnapshot term=${message.term} last=${message.lastIndex}.${message.lastTerm} chunk=${message.chunk}${message.done ? " done" : ""}`;
+    case "transferRequest":
+      return `transferRequest term=${message.term} to=${message.to || "any"}`;
+    case "transferReply":
+      return `transferReply term=${message.term} ${message.verdict}${message.reason === "" ? "" : `: ${message.reason}`}`;
     case "snapshotReply":
       return `snapshotReply term=${message.term} next=${message.next}${message.installed ? " installed" : ""}`;
     default:

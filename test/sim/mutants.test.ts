@@ -18,6 +18,8 @@ const ORACLES: Readonly<Record<MutantId, readonly string[]>> = {
   L19: ["linearizability", "program-order", "lost-write"],
   L20: ["linearizability", "program-order", "lost-write"],
   L21: ["exactly-once", "linearizability"],
+  L51: ["leader-completeness", "state-machine-safety", "assertion"],
+  L52: ["transfer-target"],
 };
 
 describe("planted mistakes", () => {

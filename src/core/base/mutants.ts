@@ -14,6 +14,8 @@ export const MUTANTS = {
   L19: "the leader answers reads without confirming that it leads",
   L20: "ReadIndex is used before an entry of the own term is committed",
   L21: "sessions do not detect duplicates",
+  L51: "a vote for the target of a leadership transfer does not look at its log",
+  L52: "the target of a leadership transfer is told to campaign before it holds everything",
 } as const;
 
 /** The number of a planted mistake. */

@@ -3,8 +3,8 @@ import { array, bulk, bulkText, error, integer, OK, type Reply } from "../contra
 import { type Args, isPlainText, isWord, parseI64 } from "./arguments.ts";
 import { authenticate, deauthenticate, requireAuthenticated } from "./auth.ts";
 import { LIMITS } from "./limits.ts";
-import { refuse, refuseArity } from "./refusal.ts";
-import { REDIS_VERSION, type ServerView } from "./server-view.ts";
+import { Refusal, refuse, refuseArity } from "./refusal.ts";
+import { type KeyspaceView, REDIS_VERSION, type ServerView } from "./server-view.ts";
 import type { ClientSession } from "./session.ts";
 import { type CommandSpec, type ConnectionCommand, EVERY_MODEL } from "./spec.ts";
 
@@ -120,19 +120,22 @@ const HELLO: ConnectionCommand = {
   run: hello,
 };
 
-function select(args: Args, session: ClientSession, server: ServerView): Reply {
-  const number = parseI64(args[1]!);
-  const name = decodeUtf8(args[1]!);
+/** The keyspace that an argument names or numbers. Throws `Refusal`. */
+export function findKeyspace(arg: Uint8Array, server: ServerView): KeyspaceView {
+  const number = parseI64(arg);
+  const name = decodeUtf8(arg);
   const keyspaces = server.keyspaces();
   const found =
     number === null
       ? keyspaces.find((keyspace) => keyspace.name === name)
       : keyspaces.find((keyspace) => keyspace.number === number);
-  if (found === undefined) {
-    const known = keyspaces.map((keyspace) => `${keyspace.number} (${keyspace.name})`).join(", ");
-    return error("NOKEYSPACE", `There is no such keyspace; there are ${known}.`);
-  }
-  session.keyspace = found.number;
+  if (found !== undefined) return found;
+  const known = keyspaces.map((keyspace) => `${keyspace.number} (${keyspace.name})`).join(", ");
+  throw new Refusal(error("NOKEYSPACE", `There is no such keyspace; there are ${known}.`));
+}
+
+function select(args: Args, session: ClientSession, server: ServerView): Reply {
+  session.keyspace = findKeyspace(args[1]!, server).number;
   return OK;
 }
 

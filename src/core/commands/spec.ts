@@ -184,6 +184,11 @@ export interface WaitCommand extends CommandFacts {
   readonly kind: "wait";
 }
 
+/** The router carries it out: see `runMember`. */
+export interface MemberCommand extends CommandFacts {
+  readonly kind: "member";
+}
+
 /** MULTI and DISCARD: the router carries them out. */
 export interface TransactionCommand extends CommandFacts {
   readonly kind: "transaction";
@@ -206,6 +211,7 @@ export type CommandSpec =
   | CommitCommand
   | WithCommand
   | WaitCommand
+  | MemberCommand
   | TransactionCommand
   | ExecCommand;
 

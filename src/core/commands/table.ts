@@ -12,6 +12,7 @@ import { introspectionCommands } from "./introspection.ts";
 import { KEY_COMMANDS } from "./keys.ts";
 import { LCS_COMMANDS } from "./lcs.ts";
 import { LIMITS } from "./limits.ts";
+import { MEMBER_COMMANDS } from "./member.ts";
 import { NUMBER_COMMANDS } from "./numbers.ts";
 import { refusalReply } from "./refusal.ts";
 import { REFUSED_COMMANDS } from "./refused.ts";
@@ -71,6 +72,7 @@ function collect(): readonly CommandSpec[] {
     ...TRANSACTION_COMMANDS,
     ...TREFOIL_COMMANDS,
     ...TYPED_COMMANDS,
+    ...MEMBER_COMMANDS,
     ...REFUSED_COMMANDS,
   ];
   return specs.map(guarded).sort(byName);

@@ -91,7 +91,9 @@ export class Transaction {
       ? !WHOLE_KEYSPACE.includes(spec.name)
       : QUEUED_HERE.includes(spec.name);
     if (!isAllowed) {
-      const why = travels ? "it looks at the whole keyspace" : "it is about the connection";
+      const what =
+        spec.kind === "member" ? "it is about the cluster" : "it is about the connection";
+      const why = travels ? "it looks at the whole keyspace" : what;
       return redisError(`${spec.name.toUpperCase()} inside MULTI is not allowed: ${why}`);
     }
     if (this.hasFailed) return null;

@@ -70,6 +70,12 @@ export const ERRORS = {
     meaning:
       "The node's session with this keyspace was replaced, so the request was not executed. Send it again.",
   },
+  TRANSFER_REFUSED: {
+    outcome: "not-applied",
+    retryable: true,
+    meaning:
+      "Leadership cannot be handed over as asked: the node is no voter of the keyspace, is down or cut off, or is too far behind; the text says which. `trefoil status` shows where each replica stands.",
+  },
   SHUTTING_DOWN: {
     outcome: "not-applied",
     retryable: true,

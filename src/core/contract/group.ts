@@ -36,6 +36,15 @@ export type GroupCall =
       readonly replicas: number;
       readonly deadline: Instant;
     }
+  /**
+   * Hands leadership to `to`, or to the most complete follower; answered when it is known to lead.
+   */
+  | {
+      readonly kind: "transfer";
+      readonly connection: ConnectionId;
+      readonly to: NodeId | null;
+      readonly deadline: Instant;
+    }
   /** The connection is closed; what the replica remembers of it may go. */
   | { readonly kind: "forget"; readonly connection: ConnectionId };
 

@@ -2,6 +2,7 @@ import { defined } from "../base/assert.ts";
 import { NumberMap } from "../base/number-map.ts";
 import type { Prng } from "../base/prng.ts";
 import { CommandEncoder } from "../commands/command-machine.ts";
+import { runMember } from "../commands/member.ts";
 import { ScanCursors } from "../commands/scan-cursors.ts";
 import { type CallOptions, ClientSession } from "../commands/session.ts";
 import type { CommandSpec, CommitCommand, ExecCommand, WatchCommand } from "../commands/spec.ts";
@@ -182,6 +183,8 @@ export class Router {
         return this.#wait(connection, slot, args, now, out);
       case "watch":
         return this.#watch(connection, slot, spec, args, options, now, out);
+      case "member":
+        return this.#member(connection, slot, args, options, now, out);
       case "read":
       case "write":
         return this.#send(connection, slot, spec, args, options, now, out);
@@ -238,6 +241,24 @@ export class Router {
     const deadline = now + (timeoutMs === 0 ? WAIT_FOREVER_MS : timeoutMs);
     const call: GroupCall = { kind: "wait", connection: connection.id, replicas, deadline };
     this.#dispatch(connection, slot, call, now, out);
+  }
+
+  #member(
+    connection: Connection,
+    slot: Slot,
+    args: readonly Uint8Array[],
+    options: CallOptions,
+    now: Instant,
+    out: Out,
+  ): void {
+    const asked = runMember(args, connection.session, this.#view);
+    if ("kind" in asked) {
+      slot.reply = asked;
+      return;
+    }
+    const deadline = now + (options.timeoutMs ?? this.#options.defaultTimeoutMs);
+    const call: GroupCall = { kind: "transfer", connection: connection.id, to: asked.to, deadline };
+    this.#dispatch(connection, slot, call, now, out, asked.keyspace);
   }
 
   #send(
@@ -423,8 +444,15 @@ export class Router {
     return { cursors: this.#cursors, random: () => this.#prng.u32() };
   }
 
-  #dispatch(connection: Connection, slot: Slot, call: GroupCall, now: Instant, out: Out): void {
-    this.#dispatchWhen(connection, slot, now, out, () => call);
+  #dispatch(
+    connection: Connection,
+    slot: Slot,
+    call: GroupCall,
+    now: Instant,
+    out: Out,
+    keyspace?: number,
+  ): void {
+    this.#dispatchWhen(connection, slot, now, out, () => call, keyspace);
   }
 
   #dispatchWhen(
@@ -433,11 +461,12 @@ export class Router {
     now: Instant,
     out: Out,
     take: HeldCall["take"],
+    keyspace: number = connection.session.keyspace,
   ): void {
     if (this.draining) {
       return settle(slot, error("SHUTTING_DOWN", "This node is being stopped. Use another one."));
     }
-    const group = groupId(connection.session.keyspace, 0);
+    const group = groupId(keyspace, 0);
     this.#dispatchHeld(connection, { slot, group, take }, now, out);
   }
 

@@ -137,6 +137,23 @@ const message: fc.Arbitrary<SingleLeaderMessage> = fc.oneof(
     number: u48,
     answers: fc.array(answer, { maxLength: 4 }),
   }),
+  fc.record({
+    kind: fc.constant("transferRequest" as const),
+    term: u48,
+    boot: text,
+    id: u48,
+    to: text,
+    from: text,
+    fromTerm: u48,
+  }),
+  fc.record({
+    kind: fc.constant("transferReply" as const),
+    term: u48,
+    boot: text,
+    id: u48,
+    verdict: fc.constantFrom("leads" as const, "refused" as const),
+    reason: text,
+  }),
 );
 
 const frame: fc.Arbitrary<NodeMessage[]> = fc.array(fc.record({ group: u48, message }), {

@@ -25,7 +25,11 @@ const TAGS = [
   "timeoutNow",
   "forward",
   "forwardReply",
+  "transferRequest",
+  "transferReply",
 ] as const;
+
+const VERDICTS = ["leads", "refused"] as const;
 
 const ITEM_TAGS = ["register", "write", "read", "wait"] as const;
 
@@ -151,6 +155,17 @@ function writeMessage(writer: ByteWriter, message: SingleLeaderMessage): void {
       writer.u32(message.answers.length);
       for (const answer of message.answers) writeAnswer(writer, answer);
       return;
+    case "transferRequest":
+      writer.text(message.boot);
+      writer.u48(message.id);
+      writer.text(message.to);
+      writer.text(message.from);
+      return writer.u48(message.fromTerm);
+    case "transferReply":
+      writer.text(message.boot);
+      writer.u48(message.id);
+      writer.u8(VERDICTS.indexOf(message.verdict));
+      return writer.text(message.reason);
     default:
       unreachable(message);
   }
@@ -242,6 +257,20 @@ function readMessage(
       const answers: ForwardAnswer[] = [];
       for (let left = reader.u32(); left > 0; left -= 1) answers.push(readAnswer(reader));
       return { kind, term, stream, count, session, boot, number, answers };
+    }
+    case "transferRequest": {
+      const boot = reader.text();
+      const id = reader.u48();
+      const to = reader.text();
+      const from = reader.text();
+      return { kind, term, boot, id, to, from, fromTerm: reader.u48() };
+    }
+    case "transferReply": {
+      const boot = reader.text();
+      const id = reader.u48();
+      const verdict = VERDICTS[reader.u8()];
+      if (verdict === undefined) throw new FormatError("unknown verdict on a transfer");
+      return { kind, term, boot, id, verdict, reason: reader.text() };
     }
     default:
       return unreachable(kind);

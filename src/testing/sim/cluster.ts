@@ -175,7 +175,8 @@ export class Cluster {
     for (const { message } of messages) {
       if (message.kind === "vote" && message.granted && !message.preVote) {
         this.invariants.onVoteSent(from, to, message.term);
-      } else this.invariants.onSent(from, message);
+      } else if (message.kind === "timeoutNow") this.invariants.onTimeoutNowSent(from, to);
+      else this.invariants.onSent(from, message);
     }
     for (const listener of this.listeners) {
       listener.onSent?.(this.node(from), this.node(to), messages);

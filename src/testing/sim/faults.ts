@@ -2,6 +2,7 @@ import type { Prng } from "../../core/base/prng.ts";
 import type { NodeMessage } from "../../core/node/vocabulary.ts";
 import type { Cluster, ClusterListener } from "./cluster.ts";
 import { Figure8 } from "./figure-8.ts";
+import { Operator } from "./operator.ts";
 import type { DiskOpKind } from "./sim-disk.ts";
 import type { SimNode } from "./sim-node.ts";
 import type { DirectorName, FaultOptions } from "./swarm.ts";
@@ -21,12 +22,15 @@ export class Faults implements ClusterListener {
   /** Partitions made so far: only the last one's end restores the links. */
   #partitions = 0;
   readonly #figure8: Figure8 | null;
+  /** Not a fault, but as little announced. */
+  readonly operator: Operator;
 
   constructor(cluster: Cluster, prng: Prng) {
     this.#cluster = cluster;
     this.#prng = prng;
     this.#options = cluster.settings.options.faults;
     this.#directors = new Set(this.#options.directors);
+    this.operator = new Operator(cluster, prng);
     const scripted = this.#directors.has("figure-8") && cluster.nodes.length === 5;
     this.#figure8 = scripted ? new Figure8(cluster, prng) : null;
   }
@@ -42,11 +46,12 @@ export class Faults implements ClusterListener {
       this.#figure8.start();
       return;
     }
-    const { crashMs, partitionMs, pauseMs, clockJumpMs } = this.#options;
+    const { crashMs, partitionMs, pauseMs, clockJumpMs, transferMs } = this.#options;
     this.#repeat(crashMs, () => this.#crashSomebody());
     this.#repeat(partitionMs, () => this.#partition());
     this.#repeat(pauseMs, () => this.#pauseSomebody());
     this.#repeat(clockJumpMs, () => this.#jumpClock());
+    this.#repeat(transferMs, () => this.operator.transfer());
     if (this.#directors.has("isolate-leader")) this.#repeat(800, () => this.#isolateLeader());
     if (this.#directors.has("around-disk-op")) this.#listenToDisks();
   }

@@ -130,6 +130,22 @@ export class Invariants {
     this.#noteVote(this.#of(from).promises, term, candidate);
   }
 
+  /**
+   * A leader that hands over: the target has all that it has, and so does not merely disturb
+   * (thesis §3.10). One of a later term may have been made to truncate it since.
+   */
+  onTimeoutNowSent(from: NodeId, to: NodeId): void {
+    const raft = this.#of(from).replica?.inspect().raft;
+    const target = this.#of(to);
+    if (raft === undefined || target.log === null || target.term > raft.term) return;
+    const { lastIndex, lastTerm } = raft.log;
+    const { durableIndex } = target.log;
+    const isThere = durableIndex >= lastIndex && target.log.lastIndex >= lastIndex;
+    if (isThere && target.log.termAt(lastIndex) === lastTerm) return;
+    const text = `${from} hands over to ${to}, which holds ${durableIndex} of ${lastIndex} entries durably`;
+    throw new ViolationError("transfer-target", text);
+  }
+
   #noteVote(promises: Promises, term: Term, candidate: NodeId): void {
     promises.term = Math.max(promises.term, term);
     if (term < promises.voteTerm) return;

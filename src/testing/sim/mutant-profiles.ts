@@ -63,4 +63,17 @@ export const MUTANT_PROFILES: Readonly<Record<MutantId, SwarmProfile>> = {
   },
   // Leaders change while commands are under way to them, so that commands are handed over again.
   L21: { faults: { directors: ["isolate-leader"], crashMs: 700 } },
+  // The target takes the message in late, when the leader has given up and gone on without it.
+  L51: {
+    options: { nodes: 3, electionTimeoutMs: 60, heartbeatMs: 15 },
+    network: { lossPermille: 0, tailPermille: 60, tailMsMax: 1000, fifo: false },
+    faults: { transferMs: 200, pauseMs: 1000, pauseMsMax: 300, crashMs: 0, directors: [] },
+    workload: { readPercent: 20, thinkMs: 100 },
+  },
+  // Entries are always under way, one per message.
+  L52: {
+    options: { appendBytesMax: 1 },
+    faults: { transferMs: 200 },
+    workload: { readPercent: 20, thinkMs: 100 },
+  },
 };

@@ -185,6 +185,10 @@ export function describeMessage(message: NodeMessage["message"]): string {
       const answers = message.answers.map(({ sequence, ticket }) => `s${sequence}/k${ticket}`);
       return `${head} stream=${message.stream} count=${message.count} [${answers.join(",")}]`;
     }
+    case "transferRequest":
+      return `${head} ${message.boot}/${message.id} to=${message.to} from=${message.from}`;
+    case "transferReply":
+      return `${head} ${message.boot}/${message.id} ${message.verdict} ${message.reason}`;
     case "timeoutNow":
       return head;
   }

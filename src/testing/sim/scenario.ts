@@ -31,6 +31,7 @@ const CALM_OPTIONS: SwarmOptions = {
     partitionMs: 0,
     pauseMs: 0,
     clockJumpMs: 0,
+    transferMs: 0,
     downMsMax: 1,
     partitionMsMax: 1,
     pauseMsMax: 1,

@@ -36,6 +36,8 @@ export interface RunStatistics {
   readonly operations: number;
   readonly acknowledged: number;
   readonly faults: number;
+  /** Transfers of leadership that an operator asked for, and that were done. */
+  readonly transfers: number;
   readonly boots: number;
   /** Terms that had a leader. */
   readonly terms: number;
@@ -120,6 +122,7 @@ class Run {
       operations: this.#workload.history.operations.length,
       acknowledged: this.#workload.acknowledged,
       faults: this.#faults.injected,
+      transfers: this.#faults.operator.done,
       boots: sum((node) => node.boots),
       terms: invariants.terms,
       committed: invariants.committedIndex,
@@ -206,7 +209,8 @@ class Run {
   #convergence(): FinalValues {
     this.#note("heal-all");
     this.#heal(this.#cluster.nodes);
-    const settled = () => this.#workload.openCalls === 0 && this.#isConverged();
+    const openCalls = () => this.#workload.openCalls + this.#faults.operator.openCalls;
+    const settled = () => openCalls() === 0 && this.#isConverged();
     if (!this.#cluster.runUntil(CONVERGENCE_MS_MAX, settled)) {
       throw new ViolationError(
         "convergence",

@@ -23,6 +23,8 @@ export interface FaultOptions {
   readonly partitionMs: number;
   readonly pauseMs: number;
   readonly clockJumpMs: number;
+  /** An operator asks for another leader. */
+  readonly transferMs: number;
   /** How long a node stays down, a partition stands and a pause lasts, at most. */
   readonly downMsMax: number;
   readonly partitionMsMax: number;
@@ -112,6 +114,8 @@ export function drawSwarm(prng: Prng, profile: SwarmProfile = {}): SwarmOptions 
     safetyMs: 15_000,
     groupWaitMsMax: prng.pick([0, 0, 2, 20]),
   };
+  // Drawn last: what a seed drew before there were operators it draws still.
+  const transferMs = feature(prng, [200, 1000, 4000]);
   const options = { ...drawn, ...profile.options };
   return {
     ...options,
@@ -119,7 +123,7 @@ export function drawSwarm(prng: Prng, profile: SwarmProfile = {}): SwarmOptions 
     appendBytesMax: Math.min(options.appendBytesMax, options.segmentBytes >> 1),
     network: { ...drawn.network, ...profile.network },
     disk: { ...drawn.disk, ...profile.disk },
-    faults: { ...drawn.faults, ...profile.faults },
+    faults: { ...drawn.faults, transferMs, ...profile.faults },
     workload: { ...drawn.workload, ...profile.workload },
   };
 }
@@ -161,6 +165,7 @@ function drawFaults(prng: Prng, electionTimeoutMs: number): FaultOptions {
     partitionMs: feature(prng, [700, 2000, 5000]),
     pauseMs: feature(prng, [1000, 4000]),
     clockJumpMs: feature(prng, [500, 3000]),
+    transferMs: 0,
     downMsMax: prng.pick([20, 500, 3000]),
     partitionMsMax: prng.pick([electionTimeoutMs, 500, 3000]),
     pauseMsMax: prng.pick([electionTimeoutMs, 3 * electionTimeoutMs, 1500]),

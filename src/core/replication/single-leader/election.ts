@@ -75,9 +75,12 @@ export function onRequestVote(
     message.term === raft.term &&
     raft.leader === null &&
     (raft.vote === null || raft.vote === from);
-  if (!mayVote || !raft.isUpToDate(message.lastLogIndex, message.lastLogTerm)) {
-    return refuse(raft, from, false, out);
-  }
+  // The leader's wish overrides that it is alive, never that a candidate's log has to be complete:
+  // the message may be late, and the leader have gone on (L51).
+  const isComplete =
+    raft.isUpToDate(message.lastLogIndex, message.lastLogTerm) ||
+    (message.transfer && raft.options.mutant === "L51");
+  if (!mayVote || !isComplete) return refuse(raft, from, false, out);
   raft.becomeFollower(raft.term, null, now);
   raft.vote = from;
   raft.hardStateChanged = true;

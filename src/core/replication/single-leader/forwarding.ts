@@ -20,6 +20,8 @@ import type { Out, Raft } from "./raft.ts";
 type Forward = Extract<SingleLeaderMessage, { kind: "forward" }>;
 type ForwardReply = Extract<SingleLeaderMessage, { kind: "forwardReply" }>;
 
+type ForwardedCall = Exclude<GroupCall, { kind: "transfer" }>;
+
 interface Call {
   /** Counts the calls of this node: their order of arrival. */
   readonly order: number;
@@ -144,7 +146,7 @@ export class Forwarding {
     return this.#byTicket.size + this.#localTickets.size;
   }
 
-  request(ticket: RequestId, call: GroupCall, out: Out): void {
+  request(ticket: RequestId, call: ForwardedCall, out: Out): void {
     if (call.kind === "forget") {
       this.#lanes.delete(call.connection);
       return;
@@ -166,7 +168,11 @@ export class Forwarding {
     this.#enqueue(ticket, call, bytes);
   }
 
-  #enqueue(ticket: RequestId, call: Exclude<GroupCall, { kind: "forget" }>, bytes: number): void {
+  #enqueue(
+    ticket: RequestId,
+    call: Exclude<ForwardedCall, { kind: "forget" }>,
+    bytes: number,
+  ): void {
     const lane = this.#lane(call.connection);
     this.#enqueued += 1;
     const open: Call = {

@@ -5,14 +5,12 @@ import {
   advanceCommit,
   becomeLeader,
   checkQuorum,
-  driveTransfer,
   durableCount,
   leaderDeadline,
   onAppendReply,
   ownTermCommitted,
   releaseGroup,
   replicate,
-  startTransfer,
 } from "./leader.ts";
 import type { SingleLeaderMessage } from "./messages.ts";
 import type { Raft } from "./raft.ts";
@@ -222,25 +220,5 @@ describe("leadership", () => {
     expect(raft.role).toBe("leader");
     checkQuorum(raft, 1501);
     expect(raft).toMatchObject({ role: "follower", term: 1, leader: null });
-  });
-
-  test("a transfer goes to the most complete follower once it has everything", () => {
-    const raft = leading();
-    raft.appendOwn(entry(2, 1));
-    matched(raft, "n2", 1);
-    matched(raft, "n3", 2);
-    expect(startTransfer(raft, 10)).toBe(true);
-    driveTransfer(raft, 10, out);
-    driveTransfer(raft, 11, out);
-    expect(out.take().immediate).toEqual([
-      { kind: "send", to: "n3", message: { kind: "timeoutNow", term: 1 } },
-    ]);
-    driveTransfer(raft, 1010, out);
-    expect(raft.leadership!.transfer).toBeNull();
-  });
-
-  test("there is no transfer to followers that do not answer", () => {
-    const raft = leading();
-    expect(startTransfer(raft, 1001)).toBe(false);
   });
 });

@@ -209,36 +209,3 @@ export function leaderDeadline(raft: Raft): Instant {
   }
   return deadline;
 }
-
-/**
- * Begins to hand leadership to the most complete follower (thesis §3.10). False when there is none
- * that answers. While it is under way nothing new is proposed; it is given up after an election
- * timeout, and then this node goes on leading.
- */
-export function startTransfer(raft: Raft, now: Instant): boolean {
-  const leadership = raft.leadership;
-  if (leadership === null) return false;
-  if (leadership.transfer !== null) return true;
-  const { electionTimeoutMs } = raft.options.timing;
-  const target = leadership.mostCompleteFollower(now - electionTimeoutMs);
-  if (target === null) return false;
-  leadership.transfer = { to: target.node, until: now + electionTimeoutMs, sent: false };
-  raft.trace("transfer", `to=${target.node} term=${raft.term}`);
-  return true;
-}
-
-/** Tells the target to campaign as soon as it holds everything; gives up at the deadline. */
-export function driveTransfer(raft: Raft, now: Instant, out: Out): void {
-  const leadership = raft.leadership;
-  const transfer = leadership?.transfer;
-  if (leadership === null || transfer === null || transfer === undefined) return;
-  if (now >= transfer.until) {
-    raft.trace("transfer-gave-up", `to=${transfer.to}`);
-    leadership.transfer = null;
-    return;
-  }
-  if (transfer.sent) return;
-  if (leadership.progress(transfer.to).matchIndex < raft.log.lastIndex) return;
-  transfer.sent = true;
-  out.send(transfer.to, { kind: "timeoutNow", term: raft.term });
-}

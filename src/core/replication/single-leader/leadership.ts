@@ -11,6 +11,14 @@ interface FreshnessRound {
   readonly stamps: readonly Instant[];
 }
 
+/** What became of a node's request for a transfer, as long as this leader leads. */
+export interface TransferAsk {
+  readonly id: number;
+  attempts: number;
+  /** Why it was refused, which it stays; null if it was not. */
+  refused: string | null;
+}
+
 /** What only a leader knows, for as long as it leads one term. */
 export class Leadership {
   readonly term: Term;
@@ -24,6 +32,10 @@ export class Leadership {
   readonly groups: GroupCommit;
   /** A transfer under way: nothing new is proposed until it is over (thesis §3.10). */
   transfer: { readonly to: NodeId; readonly until: Instant; sent: boolean } | null = null;
+  /** Followers that did not take over when they were to, and when that was given up. */
+  readonly transfersFailed = new Map<NodeId, Instant>();
+  /** The latest request of each node's boot. */
+  readonly transferAsks = new Map<string, TransferAsk>();
   #freshness: FreshnessRound | null = null;
 
   constructor(
@@ -69,16 +81,6 @@ export class Leadership {
   hearsMajority(since: Instant): boolean {
     const heard = this.followers.map((progress) => progress.lastHeardAt);
     return countAtLeast(heard, since) + 1 >= majorityOf(this.followers.length + 1);
-  }
-
-  /** The follower whose log is the most complete; null where there is none. */
-  mostCompleteFollower(since: Instant): Progress | null {
-    let best: Progress | null = null;
-    for (const progress of this.followers) {
-      if (progress.lastHeardAt < since || progress.state === "snapshot") continue;
-      if (best === null || progress.matchIndex > best.matchIndex) best = progress;
-    }
-    return best;
   }
 
   #dateFollowers(): void {

@@ -1,4 +1,4 @@
-import type { Instant, LogIndex, Term, WallClock } from "../../contract/ids.ts";
+import type { Instant, LogIndex, NodeId, Term, WallClock } from "../../contract/ids.ts";
 import type { Reply } from "../../contract/reply.ts";
 
 /**
@@ -91,6 +91,30 @@ export type SingleLeaderMessage =
     }
   /** Leadership transfer (thesis §3.10): start an election now. */
   | { readonly kind: "timeoutNow"; readonly term: Term }
+  /** An operator asks through this node, and again until it is done or too late. */
+  | {
+      readonly kind: "transferRequest";
+      /** The leader's term: any other leader, and the same one later, ignores it. */
+      readonly term: Term;
+      /** The sender's boot, within which ids go up. */
+      readonly boot: string;
+      readonly id: number;
+      /** Who is to lead; empty: anybody but who leads now. */
+      readonly to: NodeId;
+      /** The leader that was asked first, and its term; empty and 0 in the first request. */
+      readonly from: NodeId;
+      readonly fromTerm: Term;
+    }
+  | {
+      readonly kind: "transferReply";
+      readonly term: Term;
+      readonly boot: string;
+      readonly id: number;
+      /** `leads`: the sender is who was asked for, and leads. */
+      readonly verdict: "leads" | "refused";
+      /** Why it was refused; else empty. */
+      readonly reason: string;
+    }
   | {
       readonly kind: "forward";
       /** The leader's term: any other leader, and the same one later, refuses it. */

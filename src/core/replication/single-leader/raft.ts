@@ -53,6 +53,8 @@ export interface RaftLimits extends GroupCommitLimits {
   readonly snapshotAgeMsMax: number;
   /** Entries applied in one settle, so that a long backlog does not block the loop. */
   readonly applyEntriesMax: number;
+  /** A follower further behind is not made leader: clients would wait while it catches up. */
+  readonly transferLagEntriesMax: number;
   /** Calls of this node's clients that may wait in one group, and their bytes. */
   readonly windowCalls: number;
   readonly windowBytes: number;
@@ -68,6 +70,7 @@ export const RAFT_LIMITS: RaftLimits = {
   snapshotChunkBytes: 256 << 10,
   snapshotAgeMsMax: 60_000,
   applyEntriesMax: 8192,
+  transferLagEntriesMax: 65_536,
   windowCalls: 16_384,
   windowBytes: 64 << 20,
 };

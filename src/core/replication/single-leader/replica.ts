@@ -21,12 +21,10 @@ import { Forwarding } from "./forwarding.ts";
 import {
   advanceCommit,
   checkQuorum,
-  driveTransfer,
   leaderDeadline,
   onAppendReply,
   releaseGroup,
   replicate,
-  startTransfer,
 } from "./leader.ts";
 import type { Leadership } from "./leadership.ts";
 import type { SingleLeaderMessage } from "./messages.ts";
@@ -35,6 +33,8 @@ import { type Out, Raft, type RaftOptions, type SingleLeaderVocabulary } from ".
 import { decodeRecord } from "./records.ts";
 import { afterTable, DATA, decodeMeta, ENTRIES, META, SESSIONS } from "./rows.ts";
 import { Snapshots } from "./snapshot.ts";
+import { driveTransfer, onTransferRequest, startTransfer } from "./transfer.ts";
+import { TransferCalls } from "./transfer-calls.ts";
 
 /** What a replica is built on; the node gives every group the same memtable and store. */
 export interface ReplicaParts {
@@ -60,6 +60,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
   readonly #snapshots: Snapshots;
   readonly #proposals: Proposals;
   readonly #forwarding: Forwarding;
+  readonly #transfers: TransferCalls;
   /** The leadership that `#proposals` works for, to notice when it began or ended. */
   #served: Leadership | null = null;
   #lastStepAt: Instant;
@@ -79,6 +80,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
     );
     this.#proposals = new Proposals(this.#raft, this.#applier);
     this.#forwarding = new Forwarding(this.#raft, this.#applier, parts.boot);
+    this.#transfers = new TransferCalls(this.#raft, parts.boot);
     this.#lastStepAt = now;
     this.#restoreRows(parts.memtable);
   }
@@ -144,10 +146,13 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
         this.#onMessage(input.from, input.message, now, out);
         break;
       case "request":
-        this.#forwarding.request(input.id, input.command, out);
+        if (input.command.kind !== "transfer") {
+          this.#forwarding.request(input.id, input.command, out);
+        } else this.#transfers.request(input.id, input.command, out);
         break;
       case "cancel":
         this.#forwarding.cancel(input.id);
+        this.#transfers.cancel(input.id);
         break;
       case "written":
         this.#raft.log.written(input.batch);
@@ -203,6 +208,12 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
         return this.#proposals.onForward(from, message, now);
       case "forwardReply":
         return this.#forwarding.onReply(from, message, now, out);
+      case "transferRequest": {
+        const reply = onTransferRequest(raft, from, message, now);
+        return reply === null ? undefined : out.send(from, reply);
+      }
+      case "transferReply":
+        return this.#transfers.onReply(message, out);
     }
   }
 
@@ -230,6 +241,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
 
   settle(now: Instant, out: Out): void {
     this.#lastStepAt = now;
+    this.#askForTransfer(now, out);
     this.#drive(now, out);
     this.#followLeadership();
     advanceCommit(this.#raft);
@@ -247,6 +259,17 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
     this.#proposals.settle(now);
     this.#answer(now, out);
     this.#snapshots.compact(now);
+  }
+
+  /** An operator's wish goes to the leader, which may be this node. */
+  #askForTransfer(now: Instant, out: Out): void {
+    this.#transfers.expire(now, out);
+    const request = this.#transfers.dispatch(now);
+    if (request === null) return;
+    const { node } = this.#raft.options;
+    if (request.to !== node) return out.send(request.to, request.message);
+    const reply = onTransferRequest(this.#raft, node, request.message, now);
+    if (reply !== null) this.#transfers.onReply(reply, out);
   }
 
   /** What time alone brings about: elections, check-quorum, transfers. */
@@ -272,6 +295,8 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
 
   /** A leader whose disk does not answer keeps everybody waiting: let another one lead (LEAD1). */
   #checkDisk(now: Instant): void {
+    // It may have stepped down in this very turn.
+    if (!this.#raft.isLeader) return;
     const oldest = this.#raft.log.oldestUnsyncedAt;
     if (oldest === null || now - oldest < this.#raft.options.timing.electionTimeoutMs) return;
     startTransfer(this.#raft, now);
@@ -329,6 +354,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
     const raft = this.#raft;
     if (this.#backlog || this.#snapshots.isDue) return this.#lastStepAt;
     let deadline = this.#forwarding.deadline() ?? Number.POSITIVE_INFINITY;
+    deadline = Math.min(deadline, this.#transfers.deadline() ?? deadline);
     if (raft.isLeader) {
       deadline = Math.min(deadline, leaderDeadline(raft));
       deadline = Math.min(deadline, this.#proposals.deadline() ?? deadline);
@@ -352,7 +378,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
 
   /** Hands leadership over if this node has it; true while a transfer is under way. */
   transferLeadership(now: Instant): boolean {
-    return this.#raft.isLeader && startTransfer(this.#raft, now);
+    return this.#raft.isLeader && startTransfer(this.#raft, now).kind === "started";
   }
 
   get isLeader(): boolean {
@@ -364,7 +390,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
   }
 
   get openCalls(): number {
-    return this.#forwarding.openCalls;
+    return this.#forwarding.openCalls + this.#transfers.openCalls;
   }
 
   /** The node takes a checkpoint: puts the group's rows where it will find them. */
