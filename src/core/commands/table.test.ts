@@ -4,8 +4,10 @@ import type { Reply } from "../contract/reply.ts";
 import { commandsMarkdown } from "./docs.ts";
 import { categoriesOf } from "./introspection.ts";
 import { LIMITS } from "./limits.ts";
+import { ClientSession } from "./session.ts";
 import {
   COMMANDS,
+  checkAuthenticated,
   checkCall,
   checkModel,
   findSubcommand,
@@ -111,6 +113,36 @@ describe("checking a call", () => {
       "MODEL RENAME has no meaning in a leaderless keyspace. Several keys change at once only in a single-leader keyspace. not-applied",
     );
     expect(checkModel(lookupCommand(encodeUtf8("GET"))!, "leaderless")).toBeNull();
+  });
+});
+
+describe("before a connection has authenticated", () => {
+  const session = new ClientSession(1, "127.0.0.1:1", 0, false);
+  const args = (name: string, count: number) => words(name, ...Array(count).fill("x"));
+
+  test("it gets at four commands", () => {
+    const open = COMMANDS.filter((spec) => {
+      const call = args(spec.name, Math.abs(spec.arity) - 1);
+      return checkAuthenticated(spec, call, session) === null;
+    });
+    expect(open.map(({ name }) => name)).toEqual(["auth", "hello", "quit", "reset"]);
+  });
+
+  test.each([
+    [["GET", "k"], "NOAUTH Authentication required."],
+    [["TREFOIL.WITH", "META", "--", "AUTH", "x"], "NOAUTH Authentication required."],
+    [["GET"], "ERR wrong number of arguments for 'get' command"],
+    [["NOPE"], "ERR unknown command 'NOPE', with args beginning with: "],
+  ])("%j: %s", (call, expected) => {
+    const given = words(...call);
+    const reply = checkAuthenticated(lookupCommand(given[0]!), given, session);
+    expect(errorText(reply!)).toBe(expected);
+  });
+
+  test("afterwards nothing of that is in the way", () => {
+    session.isAuthenticated = true;
+    const get = words("GET");
+    expect(checkAuthenticated(lookupCommand(get[0]!), get, session)).toBeNull();
   });
 });
 
