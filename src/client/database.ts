@@ -35,6 +35,7 @@ export interface ConnectOptions<K extends Keyspaces> {
   readonly keyspaces: K;
   /** For calls that name no deadline, ms; 2,000 unless told otherwise. */
   readonly timeoutMs?: number;
+  /** What the cluster wants to be authenticated with, if anything: else `NOAUTH`, `WRONGPASS`. */
   readonly password?: string;
 }
 
@@ -50,8 +51,9 @@ export async function connect<const K extends Keyspaces>(
 ): Promise<Database<K>> {
   const endpoints = parseUrl(url);
   const timeoutMs = options.timeoutMs ?? TIMEOUT_MS_DEFAULT;
+  const password = options.password ?? null;
   const open = (name: string): CommandChannel =>
-    new RespChannel({ endpoints, setUp: [["SELECT", name]] });
+    new RespChannel({ endpoints, password, setUp: [["SELECT", name]] });
   return openDatabase(options.keyspaces, timeoutMs, open, async () => {});
 }
 

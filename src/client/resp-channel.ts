@@ -13,6 +13,8 @@ export interface Endpoint {
 export interface RespChannelOptions {
   /** Tried in turn, beginning with the first; any node takes any command. */
   readonly endpoints: readonly Endpoint[];
+  /** What the nodes want to be authenticated with; null: nothing. */
+  readonly password: string | null;
   /** Sent on every new connection before anything else. An error ends the attempt. */
   readonly setUp: readonly (readonly Word[])[];
 }
@@ -91,19 +93,21 @@ export class RespChannel implements CommandChannel {
   }
 
   async #connectToAny(deadline: number): Promise<RespClient> {
-    const { endpoints } = this.#options;
+    const { endpoints, password } = this.#options;
     let last: RespClientError | null = null;
     for (let tried = 0; tried < endpoints.length; tried += 1) {
       const endpoint = endpoints[this.#next % endpoints.length]!;
       try {
         const timeoutMs = Math.max(1, Math.min(GRACE_MS, deadline - performance.now()));
-        const client = await RespClient.connect({ ...endpoint, timeoutMs });
+        const client = await RespClient.connect({ ...endpoint, timeoutMs, password });
         await this.#setUp(client, timeoutMs);
         if (this.#isClosed) client.close();
         this.#client = client;
         return client;
       } catch (failure) {
         if (!(failure instanceof RespClientError)) throw failure;
+        // Neither time nor another node makes a password right.
+        if (failure.kind === "auth") throw notAuthenticated(failure);
         this.#next += 1;
         last = failure;
       }
@@ -135,6 +139,14 @@ function lost(failure: RespClientError, isRead: boolean): TrefoilError {
     cause: failure,
     outcome: isRead ? "not-applied" : "unknown",
   });
+}
+
+function notAuthenticated(cause: RespClientError): TrefoilError {
+  const isWrong = cause.message.startsWith("WRONGPASS");
+  const message = isWrong
+    ? "The cluster has another password than the one given."
+    : "The cluster wants a password: give it as the option password.";
+  return new TrefoilError(isWrong ? "WRONGPASS" : "NOAUTH", message, { cause });
 }
 
 function unreachable(endpoints: readonly Endpoint[], cause: RespClientError): TrefoilError {

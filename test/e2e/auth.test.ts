@@ -2,6 +2,8 @@ import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { connect } from "../../src/client/database.ts";
+import { defineKeyspaces, singleLeader, text } from "../../src/client/keyspaces.ts";
 import { RespClient, RespClientError } from "../../src/client/resp-client.ts";
 import { LIMITS } from "../../src/core/commands/limits.ts";
 import type { Reply } from "../../src/core/contract/reply.ts";
@@ -27,7 +29,7 @@ function address(id = "n1") {
   return cluster.addresses(id).resp;
 }
 
-function text(reply: Reply): string {
+function shownError(reply: Reply): string {
   return reply.kind === "error" ? `${reply.code} ${reply.message}` : JSON.stringify(reply);
 }
 
@@ -82,11 +84,28 @@ describe("a cluster with a password", { timeout: 120_000 }, () => {
     expect(wrong.message).not.toContain(GUESS);
   });
 
+  test("so does the TypeScript API, and it does not try a wrong password again", async () => {
+    const url = `trefoil://${formatAddress(address())}`;
+    const keyspaces = defineKeyspaces({ default: singleLeader({ value: text() }) });
+    const db = await connect(url, { keyspaces, password: PASSWORD, timeoutMs: 10_000 });
+    await db.default.set("typed", "1");
+    expect(await db.default.get("typed")).toBe("1");
+    await db.close();
+    for (const [given, code] of [
+      [{}, "NOAUTH"],
+      [{ password: GUESS }, "WRONGPASS"],
+    ] as const) {
+      const asked = connect(url, { keyspaces, timeoutMs: 10_000, ...given });
+      const expected = { code, outcome: "not-applied", retryable: false };
+      await expect(asked).rejects.toMatchObject(expected);
+    }
+  });
+
   test("a connection that guesses is closed after some failures, and reported", async () => {
     const client = await cluster.client("n1");
     const replies: string[] = [];
     for (let i = 1; i <= LIMITS.authFailuresMax; i += 1) {
-      replies.push(text(await client.call("AUTH", `${GUESS}${i}`)));
+      replies.push(shownError(await client.call("AUTH", `${GUESS}${i}`)));
     }
     const refusal = "WRONGPASS invalid username-password pair or user is disabled.";
     expect(replies).toEqual(replies.map(() => refusal));
@@ -95,7 +114,7 @@ describe("a cluster with a password", { timeout: 120_000 }, () => {
     const patient = await cluster.client("n1");
     for (let i = 1; i < LIMITS.authFailuresMax; i += 1) await patient.call("AUTH", GUESS);
     expect(await patient.call("AUTH", PASSWORD)).toMatchObject({ text: "OK" });
-    expect(text(await patient.call("AUTH", GUESS))).toBe(refusal);
+    expect(shownError(await patient.call("AUTH", GUESS))).toBe(refusal);
     expect(await patient.call("PING")).toMatchObject({ text: "PONG" });
     const metrics = await (await fetch(`http://${http()}/metrics`)).text();
     const counted = Number(/^trefoil_auth_failures_total (\d+)$/m.exec(metrics)?.[1]);
