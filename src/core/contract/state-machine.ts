@@ -38,11 +38,15 @@ export interface StateWriter extends StateReader {
   newCollection(): CollectionId;
   /** Keeps the array. True if the field is new; the caller counts them in the collection's row. */
   setField(collection: CollectionId, name: ByteString, value: Uint8Array): boolean;
+  /** Adds a field without a value: a member of a set. False if it is there already. */
+  addField(collection: CollectionId, name: ByteString): boolean;
   deleteField(collection: CollectionId, name: ByteString): boolean;
   /** Deletes every key. */
   clear(): void;
   /** Bytes of keys, rows and fields that the command has changed so far, each time. */
   readonly changedBytes: number;
+  /** How many fields the command has looked at so far, and rows of ranges, each time. */
+  readonly visited: number;
   /** As if the command had changed nothing. */
   rollBack(): void;
 }

@@ -45,16 +45,27 @@ export class Memtable {
     return value === undefined ? this.#below(key) : (value ?? undefined);
   }
 
+  has(key: ByteString): boolean {
+    const value = this.#active.get(key);
+    return value === undefined ? this.#isBelow(key) : value !== null;
+  }
+
   /** True if the key had no value. Keeps the array: the caller does not change it any more. */
   put(key: ByteString, value: Uint8Array): boolean {
     const old = this.#active.get(key);
+    this.#putOver(key, value, old);
+    return old === undefined ? !this.#isBelow(key) : old === null;
+  }
+
+  /** As `put`, for callers who need not know what was there: that is a look into the store. */
+  set(key: ByteString, value: Uint8Array): void {
+    this.#putOver(key, value, this.#active.get(key));
+  }
+
+  #putOver(key: ByteString, value: Uint8Array, old: Uint8Array | null | undefined): void {
     this.#active.set(key, value);
-    if (old !== undefined) {
-      this.#bytes += value.length - (old?.length ?? 0);
-      return old === null;
-    }
-    this.#bytes += ROW_BYTES + key.length + value.length;
-    return !this.#isBelow(key);
+    if (old === undefined) this.#bytes += ROW_BYTES + key.length + value.length;
+    else this.#bytes += value.length - (old?.length ?? 0);
   }
 
   /** True if the key had a value. */

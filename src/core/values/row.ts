@@ -92,6 +92,20 @@ export function countOf(row: Uint8Array): number {
   return getU48(row, COUNT_AT);
 }
 
+/** Gives a collection's row that is not yet set the number of its fields. */
+export function putCount(row: Uint8Array, count: number): void {
+  assert(isCollection(row) && row.length === COLLECTION_ROW_BYTES, "not a collection's row");
+  assert(count > 0, "a collection has fields");
+  putU48(row, COUNT_AT, count);
+}
+
+/** Whether both are rows of one collection, with one deadline: only its fields have changed. */
+export function isSameCollection(a: Uint8Array, b: Uint8Array): boolean {
+  if (!isCollection(a) || !isCollection(b)) return false;
+  for (let i = DEADLINE_AT; i < COUNT_AT; i += 1) if (a[i] !== b[i]) return false;
+  return true;
+}
+
 /** A collection's row without a deadline. */
 export function collectionRow(
   rows: Pick<Slab, "take">,

@@ -5,7 +5,9 @@ import { Memtable } from "../../log/memtable.ts";
 import {
   collectionOf,
   collectionRow,
+  countOf,
   MAP,
+  putCount,
   putDeadline,
   REGISTER,
   VALUE_AT,
@@ -187,6 +189,50 @@ describe("collections", () => {
     expect(tables()).toEqual({ k: 1 });
   });
 
+  test("what its own command gives up again is removed too", () => {
+    apply(0, () => {
+      map("a", 2);
+      state.delete("a");
+      map("b", 1);
+      register("b");
+      map("c", 3);
+      map("c", 1);
+      map("d", 1);
+      state.set("e", state.get("d")!.slice());
+      state.delete("d");
+    });
+    expect([tables(), keys()]).toEqual([{ k: 3, f: 8, g: 3 }, ["b", "c", "e"]]);
+    state.sweep(100);
+    expect([tables(), state.isDue(0)]).toEqual([{ k: 3, f: 2 }, false]);
+    expect([...state.fields(collectionOf(state.get("e")!), "", null)]).toHaveLength(1);
+  });
+
+  test("a sweep within the entry that made a collection leaves it alone", () => {
+    apply(0, () => register("dead", 1));
+    apply(1, () => map("a", 2));
+    state.sweep(100);
+    expect(tables()).toEqual({ k: 1, f: 2 });
+  });
+
+  test("one whose fields alone change keeps its deadline and is counted once", () => {
+    apply(0, () => map("a", 2, 10));
+    apply(1, () => {
+      const row = state.get("a")!.slice();
+      state.addField(collectionOf(row), "f9");
+      putCount(row, 3);
+      state.set("a", row);
+    });
+    expect([versionOf(state.get("a")!), countOf(state.get("a")!)]).toEqual([2, 3]);
+    expect([tables(), state.counts]).toEqual([
+      { k: 1, f: 3, x: 1 },
+      { keys: 1, expiring: 1, collections: 1 },
+    ]);
+    state.begin(3, 10);
+    state.sweep(100);
+    state.sweep(100);
+    expect([tables(), state.counts]).toEqual([{}, NO_KEYS]);
+  });
+
   test("a dead collection goes with its fields", () => {
     apply(0, () => map("a", 10, 5));
     state.begin(2, 5);
@@ -202,7 +248,22 @@ describe("collections", () => {
       expect(state.field(id, "f")).toEqual(Uint8Array.of(2));
       expect([state.deleteField(id, "f"), state.deleteField(id, "f")]).toEqual([true, false]);
       expect([...state.fields(id, "", null)]).toEqual([]);
+      expect([state.addField(id, "g"), state.addField(id, "g")]).toEqual([true, false]);
     });
+  });
+
+  test("what a command has looked at is counted until it is over", () => {
+    apply(0, () => map("a", 5));
+    const id = collectionOf(state.get("a")!);
+    state.begin(2, 0);
+    expect(state.visited).toBe(0);
+    state.field(id, "f1");
+    state.field(id, "none");
+    expect(state.visited).toBe(2);
+    expect([...state.fields(id, "", null)]).toHaveLength(5);
+    expect(state.visited).toBe(8);
+    state.rollBack();
+    expect(state.visited).toBe(0);
   });
 });
 

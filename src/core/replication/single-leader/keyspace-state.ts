@@ -1,5 +1,5 @@
 import { assert } from "../../base/assert.ts";
-import { type ByteString, prefixEnd } from "../../base/bytes.ts";
+import { type ByteString, EMPTY, prefixEnd } from "../../base/bytes.ts";
 import { Slab } from "../../base/slab.ts";
 import type { LogIndex, WallClock } from "../../contract/ids.ts";
 import type { StateWriter } from "../../contract/state-machine.ts";
@@ -10,6 +10,7 @@ import {
   collectionOf,
   deadlineOf,
   isCollection,
+  isSameCollection,
   stampVersion,
 } from "../../values/row.ts";
 import { bigEndian, FIELDS, KEYS, type KeyCounts } from "./rows.ts";
@@ -43,9 +44,11 @@ export class KeyspaceState implements StateWriter {
   /** The other keys of the overlay; made anew for each command that needs it. */
   #others: Map<ByteString, Uint8Array | null> | null = null;
   #changedBytes = 0;
+  #visited = 0;
   /** The entry that is being applied, or was last, and the log's time with it. */
   #index: LogIndex = 0;
   #time: WallClock = 0;
+  /** Ids that the command being applied was given. */
   #newCollections = 0;
   /** The earliest deadline to come that was seen since `soonest` was last set to infinity. */
   soonest: WallClock = Number.POSITIVE_INFINITY;
@@ -84,6 +87,10 @@ export class KeyspaceState implements StateWriter {
     return this.#changedBytes;
   }
 
+  get visited(): number {
+    return this.#visited;
+  }
+
   /** The entry that is applied next, and the log's time with it. */
   begin(index: LogIndex, time: WallClock): void {
     assert(this.#firstKey === null, "a command before has neither been committed nor discarded");
@@ -91,6 +98,7 @@ export class KeyspaceState implements StateWriter {
     this.#index = index;
     this.#time = time;
     this.#newCollections = 0;
+    this.#visited = 0;
   }
 
   get(key: ByteString): Uint8Array | undefined {
@@ -123,6 +131,7 @@ export class KeyspaceState implements StateWriter {
   }
 
   field(collection: CollectionId, name: ByteString): Uint8Array | undefined {
+    this.#visited += 1;
     return this.#get(this.#fieldsPrefix + collection + name);
   }
 
@@ -135,9 +144,11 @@ export class KeyspaceState implements StateWriter {
     const start = prefix + from;
     const end = to === null ? prefixEnd(prefix) : prefix + to;
     const own = this.#changes(start, end);
+    this.#visited += 1 + (this.#others?.size ?? 0);
     own.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
     let next = 0;
     for (const [stored, value] of this.#memtable.rows(start, end)) {
+      this.#visited += 1;
       for (; next < own.length && own[next]![0] < stored; next += 1) {
         yield* withoutPrefix(own[next]!, prefix);
       }
@@ -173,22 +184,38 @@ export class KeyspaceState implements StateWriter {
   newCollection(): CollectionId {
     this.#newCollections += 1;
     assert(this.#newCollections <= 0xffff, "more collections than one entry can name");
-    const high = String.fromCharCode(this.#newCollections >> 8);
-    return bigEndian(this.#index) + high + String.fromCharCode(this.#newCollections & 0xff);
+    return this.#idOf(this.#newCollections);
+  }
+
+  #idOf(collection: number): CollectionId {
+    const low = String.fromCharCode(collection >> 8, collection & 0xff);
+    return bigEndian(this.#index) + low;
   }
 
   setField(collection: CollectionId, name: ByteString, value: Uint8Array): boolean {
     const stored = this.#fieldsPrefix + collection + name;
-    const isNew = this.#get(stored) === undefined;
+    const isNew = !this.#has(stored);
     this.#change(stored, value);
     return isNew;
   }
 
+  addField(collection: CollectionId, name: ByteString): boolean {
+    const stored = this.#fieldsPrefix + collection + name;
+    if (this.#has(stored)) return false;
+    this.#change(stored, EMPTY);
+    return true;
+  }
+
   deleteField(collection: CollectionId, name: ByteString): boolean {
     const stored = this.#fieldsPrefix + collection + name;
-    if (this.#get(stored) === undefined) return false;
+    if (!this.#has(stored)) return false;
     this.#change(stored, null);
     return true;
+  }
+
+  #has(stored: ByteString): boolean {
+    const own = this.#own(stored);
+    return own === undefined ? this.#memtable.has(stored) : own !== null;
   }
 
   #change(stored: ByteString, value: Uint8Array | null): void {
@@ -216,19 +243,27 @@ export class KeyspaceState implements StateWriter {
       for (const [stored, value] of this.#others) this.#put(stored, value, links);
     }
     this.#bury(links);
+    if (this.#newCollections > 0) this.#buryUnnamed(links.after);
     this.rollBack();
     assert(this.#keys >= 0 && this.#collections >= 0, "fewer keys than none");
   }
 
   #put(stored: ByteString, value: Uint8Array | null, links: Links): void {
     if (stored.charCodeAt(this.#prefix.length) === KEYS_CODE) this.#putKey(stored, value, links);
-    else if (value !== null) this.#memtable.put(stored, value);
+    else if (value !== null) this.#memtable.set(stored, value);
     else this.#memtable.delete(stored);
   }
 
   #putKey(stored: ByteString, row: Uint8Array | null, links: Links): void {
     // Only these have more to them than their row.
-    if (this.#sweeper.expiring + this.#collections > 0) this.#unlink(stored, links);
+    if (this.#sweeper.expiring + this.#collections > 0) {
+      const old = this.#memtable.get(stored);
+      if (old !== undefined && row !== null && isSameCollection(old, row)) {
+        stampVersion(row, this.#index);
+        return this.#memtable.set(stored, row);
+      }
+      if (old !== undefined) this.#unlink(stored, old, links);
+    }
     if (row === null) {
       if (this.#memtable.delete(stored)) this.#keys -= 1;
       return;
@@ -244,9 +279,7 @@ export class KeyspaceState implements StateWriter {
   }
 
   /** What depended on the row that a key has had. */
-  #unlink(stored: ByteString, links: Links): void {
-    const old = this.#memtable.get(stored);
-    if (old === undefined) return;
+  #unlink(stored: ByteString, old: Uint8Array, links: Links): void {
     const deadline = deadlineOf(old);
     if (deadline !== 0) this.#sweeper.forget(stored.slice(this.#keysPrefix.length), deadline);
     if (!isCollection(old)) return;
@@ -260,12 +293,22 @@ export class KeyspaceState implements StateWriter {
     for (const id of before) if (!after?.has(id)) this.#sweeper.bury(id);
   }
 
+  /** Fields that the command set in a collection, and then no key was left to name it. */
+  #buryUnnamed(named: Links["after"]): void {
+    for (let i = 1; i <= this.#newCollections; i += 1) {
+      const id = this.#idOf(i);
+      if (named === null || !named.has(id)) this.#sweeper.bury(id);
+    }
+  }
+
   /** Empties the overlay: what the command changed has not happened. */
   rollBack(): void {
     this.#firstKey = null;
     this.#firstValue = null;
     this.#others = null;
     this.#changedBytes = 0;
+    this.#visited = 0;
+    this.#newCollections = 0;
   }
 
   /** Whether log time `time` would leave something to remove. */
