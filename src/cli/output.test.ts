@@ -51,6 +51,7 @@ describe("a reply for programs", () => {
     [NULL, null],
     [nested, ["a", [1, null]]],
     [map, { name: "n1", up: true }],
+    [{ kind: "pairs", items: [bulkText("a"), NULL] }, ["a", null]],
     [ours, { error: { code: "NOLEADER", message: "nobody leads", outcome: "not-applied" } }],
   ])("as JSON: %#", (reply, json) => {
     expect(replyToJson(reply)).toEqual(json);

@@ -25,6 +25,8 @@ export function formatReply(reply: Reply, indent = ""): string {
     case "array":
     case "set":
       return formatItems(reply.items, indent, reply.kind);
+    case "pairs":
+      return formatItems(reply.items, indent, "array");
     case "map":
       return formatMap(reply.items, indent);
     default:
@@ -78,6 +80,7 @@ export function formatRaw(reply: Reply): string {
     case "array":
     case "set":
     case "map":
+    case "pairs":
       return reply.items.map(formatRaw).join("\n");
     default:
       return unreachable(reply);
@@ -106,6 +109,7 @@ export function replyToJson(reply: Reply): unknown {
       return null;
     case "array":
     case "set":
+    case "pairs":
       return reply.items.map(replyToJson);
     case "map":
       return mapToJson(reply.items);

@@ -1,5 +1,7 @@
 import { EXPIRY_SCRIPTS } from "./expiry-scripts.ts";
+import { HASH_SCRIPTS } from "./hash-scripts.ts";
 import { KEY_AND_SERVER_SCRIPTS } from "./key-and-server-scripts.ts";
+import { SET_SCRIPTS } from "./set-scripts.ts";
 import type { DifferentialCase } from "./steps.ts";
 import { STRING_SCRIPTS } from "./string-scripts.ts";
 import { TRANSACTION_SCRIPTS } from "./transaction-scripts.ts";
@@ -12,6 +14,8 @@ export const CASES: readonly DifferentialCase[] = [
   ...KEY_AND_SERVER_SCRIPTS,
   ...TRANSACTION_SCRIPTS,
   ...EXPIRY_SCRIPTS,
+  ...HASH_SCRIPTS,
+  ...SET_SCRIPTS,
 ].flatMap(([name, steps]) =>
   ([2, 3] as const).map((resp) => ({ name: `${name} (RESP${resp})`, resp, steps })),
 );

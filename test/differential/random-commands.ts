@@ -2,6 +2,12 @@ import { Prng } from "../../src/core/base/prng.ts";
 import type { Step } from "./cases.ts";
 
 const KEYS = ["a", "b", "c", "d{x}", ""];
+/** Keys that mostly hold a hash or a set, and sometimes what RENAME, COPY or SET made of them. */
+const HASH_KEYS = ["h", "i", "h", "i", "a", "s"];
+const SET_KEYS = ["s", "t", "u", "s", "t", "b", "h"];
+const ALL_KEYS = [...KEYS, "h", "i", "s", "t", "u"];
+const FIELDS = ["f", "g", "", "10", "-3", "field"];
+const MEMBERS = ["m", "n", "", "1", "2", "3", "40", "-7", "007", "member"];
 /**
  * Their sums are exact in a long double, however they are added, so that Redis prints what is
  * exact: few binary digits after the point.
@@ -14,6 +20,10 @@ const INTEGERS = [
 const SMALL = ["0", "1", "2", "5", "7", "8", "12", "-1", "-3", "-7", "20", "x"];
 const WORDS = ["NX", "XX", "GET", "nx", "BOGUS"];
 const PATTERNS = ["*", "?", "[ab]", "[^a]", "d*", "*x*", "\\a", "b*d", "[a-c]"];
+
+const STORES = ["SINTERSTORE", "SUNIONSTORE", "SDIFFSTORE"];
+
+type Choice = readonly [Step["compare"], () => readonly (string | Uint8Array)[]];
 
 /**
  * Seeded sequences of commands over few keys, so that they meet; the same seed, the same commands.
@@ -40,8 +50,10 @@ export class RandomCommands {
   #command(): readonly [(string | Uint8Array)[], Step["compare"]] {
     const prng = this.#prng;
     const key = () => prng.pick(KEYS);
+    const any = () => prng.pick(ALL_KEYS);
     const small = () => prng.pick(SMALL);
     const several = <T>(make: () => T) => Array.from({ length: prng.between(1, 3) }, make);
+    if (prng.chance(1, 2)) return this.#collectionCommand(several);
     const choices: (() => readonly (string | Uint8Array)[])[] = [
       () => ["SET", key(), this.#value()],
       () => ["SET", key(), this.#value(), ...several(() => prng.pick(WORDS))],
@@ -68,10 +80,12 @@ export class RandomCommands {
       () => ["BITPOS", key(), prng.pick(["0", "1"]), small(), small(), prng.pick(["BIT", "BYTE"])],
       () => ["BITOP", prng.pick(["AND", "OR", "XOR", "NOT"]), key(), ...several(key)],
       () => ["BITFIELD", key(), ...several(() => this.#field()).flat()],
-      () => [prng.pick(["DEL", "UNLINK", "EXISTS", "TOUCH"]), ...several(key)],
-      () => ["TYPE", key()],
-      () => [prng.pick(["RENAME", "RENAMENX"]), key(), key()],
-      () => ["COPY", key(), key(), ...prng.pick([[], ["REPLACE"]])],
+      () => [prng.pick(["DEL", "UNLINK", "EXISTS", "TOUCH"]), ...several(any)],
+      () => ["TYPE", any()],
+      () => [prng.pick(["RENAME", "RENAMENX"]), any(), any()],
+      () => ["COPY", any(), any(), ...prng.pick([[], ["REPLACE"]])],
+      () => ["EXPIREAT", any(), prng.pick(["33000000000", "34000000000"])],
+      () => [prng.pick(["EXPIRETIME", "PERSIST"]), any()],
       () => ["DBSIZE"],
       () => ["KEYS", prng.pick(PATTERNS)],
       () => ["SCAN", "0", "MATCH", prng.pick(PATTERNS), "COUNT", "1000"],
@@ -79,6 +93,64 @@ export class RandomCommands {
     const words = [...prng.pick(choices)()];
     const isUnordered = words[0] === "KEYS" || words[0] === "SCAN";
     return [words, isUnordered ? "sorted" : "bytes"];
+  }
+
+  #collectionCommand(
+    several: (make: () => string) => string[],
+  ): readonly [(string | Uint8Array)[], Step["compare"]] {
+    const prng = this.#prng;
+    const choices = prng.chance(1, 2) ? this.#hashChoices(several) : this.#setChoices(several);
+    const [compare, make] = prng.pick(choices);
+    return [[...make()], compare];
+  }
+
+  #hashChoices(several: (make: () => string) => string[]): readonly Choice[] {
+    const prng = this.#prng;
+    const key = () => prng.pick(HASH_KEYS);
+    const field = () => prng.pick(FIELDS);
+    const value = () => this.#value();
+    const pairs = () => several(field).flatMap((name) => [name, value()]);
+    return [
+      ["bytes", () => ["HSET", key(), ...pairs()]],
+      ["bytes", () => ["HSET", key(), ...pairs()]],
+      ["bytes", () => ["HMSET", key(), ...pairs()]],
+      ["bytes", () => ["HSETNX", key(), field(), value()]],
+      ["bytes", () => [prng.pick(["HGET", "HEXISTS", "HSTRLEN"]), key(), field()]],
+      ["bytes", () => ["HMGET", key(), ...several(field)]],
+      ["pairs", () => ["HGETALL", key()]],
+      ["sorted", () => [prng.pick(["HKEYS", "HVALS"]), key()]],
+      ["bytes", () => ["HLEN", key()]],
+      ["bytes", () => ["HDEL", key(), ...several(field)]],
+      ["bytes", () => ["HINCRBY", key(), field(), prng.pick(INTEGERS)]],
+      ["bytes", () => ["HINCRBYFLOAT", "floats", field(), prng.pick(FLOATS)]],
+      ["sorted", () => ["HRANDFIELD", key(), "100"]],
+      ["pairs", () => ["HRANDFIELD", key(), "100", "WITHVALUES"]],
+      ["pairs", () => ["HSCAN", key(), "0", "MATCH", prng.pick(PATTERNS), "COUNT", "1000"]],
+    ];
+  }
+
+  #setChoices(several: (make: () => string) => string[]): readonly Choice[] {
+    const prng = this.#prng;
+    const key = () => prng.pick(SET_KEYS);
+    const member = () => prng.pick(MEMBERS);
+    const limit = () => prng.pick([[], ["LIMIT", prng.pick(SMALL)]]);
+    return [
+      ["bytes", () => ["SADD", key(), ...several(member)]],
+      ["bytes", () => ["SADD", key(), ...several(member)]],
+      ["bytes", () => ["SREM", key(), ...several(member)]],
+      ["bytes", () => ["SISMEMBER", key(), member()]],
+      ["bytes", () => ["SMISMEMBER", key(), ...several(member)]],
+      ["bytes", () => ["SCARD", key()]],
+      ["sorted", () => ["SMEMBERS", key()]],
+      ["sorted", () => ["SPOP", key(), "100"]],
+      ["sorted", () => ["SRANDMEMBER", key(), "100"]],
+      ["bytes", () => ["SMOVE", key(), key(), member()]],
+      ["sorted", () => [prng.pick(["SINTER", "SUNION", "SDIFF"]), ...several(key)]],
+      ["bytes", () => ["SINTERCARD", prng.pick(["1", "2", "x"]), key(), key(), ...limit()]],
+      ["bytes", () => [prng.pick(STORES), key(), ...several(key)]],
+      ["bytes", () => [prng.pick(STORES), key(), ...several(key)]],
+      ["sorted", () => ["SSCAN", key(), "0", "MATCH", prng.pick(PATTERNS), "COUNT", "1000"]],
+    ];
   }
 
   #field(): string[] {

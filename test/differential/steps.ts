@@ -11,10 +11,11 @@ export interface DifferentialCase {
 export interface Step {
   readonly args: readonly Uint8Array[];
   /**
-   * `bytes`: the raw reply. `sorted`: an array whose order is nobody's promise. `shape`: only the
-   * first byte, where the contents differ by nature.
+   * `bytes`: the raw reply. `sorted`: an array whose order is nobody's promise. `pairs`: one of
+   * names and values, flat, nested or a map, also as a page of HSCAN. `shape`: only the first byte,
+   * where the contents differ by nature.
    */
-  readonly compare: "bytes" | "sorted" | "shape";
+  readonly compare: "bytes" | "sorted" | "pairs" | "shape";
 }
 
 /** Steps under a name; each is run in RESP2 and in RESP3. */
@@ -37,6 +38,10 @@ export function run(...words: Word[]): Step {
 
 export function sorted(...words: Word[]): Step {
   return { ...run(...words), compare: "sorted" };
+}
+
+export function pairs(...words: Word[]): Step {
+  return { ...run(...words), compare: "pairs" };
 }
 
 export function shape(...words: Word[]): Step {

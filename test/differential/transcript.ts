@@ -32,12 +32,27 @@ function comparable(raw: Uint8Array, how: Step["compare"]): string {
       return visible(raw);
     case "shape":
       return String.fromCharCode(raw[0]!);
-    case "sorted": {
-      const decoder = new ReplyDecoder();
-      decoder.push(raw);
-      return JSON.stringify(sortedReply(decoder.next()!));
-    }
+    case "sorted":
+      return JSON.stringify(sortedReply(decoded(raw)));
+    case "pairs":
+      return JSON.stringify(sortedPairs(decoded(raw)));
   }
+}
+
+function decoded(raw: Uint8Array): Reply {
+  const decoder = new ReplyDecoder();
+  decoder.push(raw);
+  return decoder.next()!;
+}
+
+/** Names with their values, in an order of their own; the kinds of all arrays are kept. */
+function sortedPairs(reply: Reply): unknown {
+  if (reply.kind === "map") return ["map", sortedReply(reply)];
+  if (reply.kind !== "array") return raw(reply);
+  const [first, second] = reply.items;
+  if (first?.kind === "array") return sortedReply(reply);
+  if (second?.kind === "array") return [raw(first!), sortedPairs(second)];
+  return ["array", sortedReply({ kind: "map", items: reply.items })];
 }
 
 /** Members in an order of their own, at every level. A map's pairs stay together. */

@@ -42,7 +42,14 @@ describe("a command as it goes to the log", () => {
         "55 bitfield, 56 bitfield_ro, 70 del, 71 unlink, 72 exists, 73 touch, 74 type, 75 rename, " +
         "76 renamenx, 77 copy, 78 dbsize, 79 flushdb, 80 object, 81 randomkey, 90 keys, 91 scan, " +
         "100 ttl, 101 pttl, 102 expiretime, 103 pexpiretime, 104 persist, 105 expire, 106 pexpire, " +
-        "107 expireat, 108 pexpireat, 200 trefoil.read, 201 trefoil.range",
+        "107 expireat, 108 pexpireat, " +
+        "130 hset, 131 hsetnx, 132 hmset, 133 hget, 134 hmget, 135 hgetall, 136 hdel, 137 hexists, " +
+        "138 hlen, 139 hstrlen, 140 hkeys, 141 hvals, 142 hincrby, 143 hincrbyfloat, " +
+        "144 hrandfield, 145 hscan, " +
+        "150 sadd, 151 srem, 152 sismember, 153 smismember, 154 smembers, 155 scard, 156 spop, " +
+        "157 srandmember, 158 smove, 159 sinter, 160 sintercard, 161 sinterstore, 162 sunion, " +
+        "163 sunionstore, 164 sdiff, 165 sdiffstore, 166 sscan, " +
+        "200 trefoil.read, 201 trefoil.range",
     );
   });
 
@@ -170,7 +177,22 @@ describe("the state machine", () => {
         ...words("k", "n", "0", "1", "-1", "9223372036854775807", "GET", "SET", "u8"),
       ),
       fc.constantFrom(
-        ...words("#1", "NX", "XX", "AND", "NOT", "IDX", "BIT", "COUNT", "MATCH", "inf"),
+        ...words(
+          "h",
+          "s",
+          "WITHVALUES",
+          "LIMIT",
+          "#1",
+          "NX",
+          "XX",
+          "AND",
+          "NOT",
+          "IDX",
+          "BIT",
+          "COUNT",
+          "MATCH",
+          "inf",
+        ),
       ),
       fc.uint8Array({ maxLength: 12 }),
     );
@@ -203,6 +225,9 @@ describe("the state machine", () => {
       ["BITFIELD", "k", "GET", "u64", "0"],
       ["COPY", "a", "a"],
       ["FLUSHDB", "NOW"],
+      ["HSET", "h", "f", "v", "g"],
+      ["HINCRBY", "h", "f", "x"],
+      ["HINCRBYFLOAT", "h", "f", "inf"],
     ];
     for (const call of calls) {
       const args = words(...call);

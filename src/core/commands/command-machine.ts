@@ -161,20 +161,28 @@ function applyAll(args: Args, state: StateWriter, time: WallClock, isWhole: bool
     }
     replies.push(reply);
     answered += replyBytes(reply);
-    // The answer is kept for retries on every replica, and all changes are in memory at once.
-    if (answered <= LIMITS.commandBytesMax && state.changedBytes <= LIMITS.commandBytesMax) {
-      continue;
-    }
+    const tooMuch = checkWork(answered, state);
+    if (tooMuch === null) continue;
     state.rollBack();
-    const text = `A transaction may change, and answer, ${LIMITS.commandBytesMax} bytes at most.`;
-    return error("LIMIT", text);
+    return error("LIMIT", tooMuch);
   }
   return array(replies);
+}
+
+/** Why a transaction goes no further, or null. */
+function checkWork(answered: number, state: StateWriter): string | null {
+  // The answer is kept for retries on every replica, and all changes are in memory at once.
+  if (answered > LIMITS.commandBytesMax || state.changedBytes > LIMITS.commandBytesMax) {
+    return `A transaction may change, and answer, ${LIMITS.commandBytesMax} bytes at most.`;
+  }
+  // Each of its commands may look at so many; all of them together hold every replica up.
+  if (state.visited <= LIMITS.visitedFieldsMax) return null;
+  return `A transaction may look at ${LIMITS.visitedFieldsMax} fields at most.`;
 }
 
 /** About the bytes that a reply takes; only its order of magnitude matters. */
 function replyBytes(reply: Reply): number {
   if (reply.kind === "bulk" || reply.kind === "verbatim") return 16 + reply.bytes.length;
-  if (reply.kind !== "array" && reply.kind !== "set" && reply.kind !== "map") return 16;
+  if (!("items" in reply)) return 16;
   return reply.items.reduce((sum, item) => sum + replyBytes(item), 16);
 }

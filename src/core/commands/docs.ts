@@ -6,6 +6,8 @@ import { COMMANDS, SERVED_COMMANDS } from "./table.ts";
 const GROUPS: readonly (readonly [group: CommandGroup, title: string])[] = [
   ["string", "Strings"],
   ["bitmap", "Bits"],
+  ["hash", "Hashes"],
+  ["set", "Sets"],
   ["generic", "Keys"],
   ["transactions", "Transactions"],
   ["connection", "Connections"],

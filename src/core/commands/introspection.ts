@@ -7,6 +7,7 @@ import {
   type ConnectionCommand,
   EVERY_MODEL,
   type KeyPositions,
+  lastPosition,
   type Subcommand,
 } from "./spec.ts";
 import { parseUsage, type UsageArgument } from "./usage.ts";
@@ -49,13 +50,15 @@ function infoFields(
   categories: readonly Reply[],
   subcommands: readonly Reply[],
 ): Reply {
+  // Where a call itself says how many keys it has, only the later form can tell.
+  const range = keys?.countAt === undefined ? keys : null;
   return array([
     bulkText(name),
     integer(arity),
     { kind: "set", items: flags.map(simple) },
-    integer(keys?.first ?? 0),
-    integer(keys?.last ?? 0),
-    integer(keys?.step ?? 0),
+    integer(range?.first ?? 0),
+    integer(range?.last ?? 0),
+    integer(range?.step ?? 0),
     { kind: "set", items: categories },
     array([]),
     array(keys === null ? [] : [keySpec(keys, flags.includes("write"))]),
@@ -67,24 +70,37 @@ function infoFields(
 function keySpec(keys: KeyPositions, isWrite: boolean): Reply {
   const begin = map([
     ["type", bulkText("index")],
-    ["spec", map([["index", integer(keys.first)]])],
-  ]);
-  const lastFromFirst = keys.last < 0 ? keys.last : keys.last - keys.first;
-  const find = map([
-    ["type", bulkText("range")],
-    [
-      "spec",
-      map([
-        ["lastkey", integer(lastFromFirst)],
-        ["keystep", integer(keys.step)],
-        ["limit", integer(0)],
-      ]),
-    ],
+    ["spec", map([["index", integer(keys.countAt ?? keys.first)]])],
   ]);
   return map([
     ["flags", { kind: "set", items: [simple(isWrite ? "RW" : "RO"), simple("access")] }],
     ["begin_search", begin],
-    ["find_keys", find],
+    ["find_keys", keys.countAt === undefined ? findInRange(keys) : findByCount(keys, keys.countAt)],
+  ]);
+}
+
+function findInRange(keys: KeyPositions): Reply {
+  const lastFromFirst = keys.last < 0 ? keys.last : keys.last - keys.first;
+  const spec = map([
+    ["lastkey", integer(lastFromFirst)],
+    ["keystep", integer(keys.step)],
+    ["limit", integer(0)],
+  ]);
+  return map([
+    ["type", bulkText("range")],
+    ["spec", spec],
+  ]);
+}
+
+function findByCount(keys: KeyPositions, countAt: number): Reply {
+  const spec = map([
+    ["keynumidx", integer(0)],
+    ["firstkey", integer(keys.first - countAt)],
+    ["keystep", integer(keys.step)],
+  ]);
+  return map([
+    ["type", bulkText("keynum")],
+    ["spec", spec],
   ]);
 }
 
@@ -196,10 +212,10 @@ function getKeys(args: Args, lookup: Lookup): Reply {
   if (spec.arity >= 0 ? count !== spec.arity : count < -spec.arity) {
     return refuse("Invalid number of arguments specified for command");
   }
-  const last = keys.last < 0 ? count + keys.last : keys.last;
+  const last = lastPosition(keys, inner);
+  if (last < keys.first) return refuse("Invalid arguments specified for command");
   const found: Reply[] = [];
-  for (let i = keys.first; i <= last && i < count; i += keys.step)
-    found.push(bulk(inner[i]!.slice()));
+  for (let i = keys.first; i <= last; i += keys.step) found.push(bulk(inner[i]!.slice()));
   return array(found);
 }
 

@@ -11,8 +11,10 @@ import {
   ZERO,
 } from "../contract/reply.ts";
 import type { StateReader, StateWriter } from "../contract/state-machine.ts";
-import { isRegister, VALUE_AT } from "../values/row.ts";
+import { deadlineOf, isCollection, isRegister, kindOf, MAP, SET, VALUE_AT } from "../values/row.ts";
 import { type Args, integer64, isWord, lowerText, parseI64 } from "./arguments.ts";
+import { collectionEncoding, copyValue } from "./collections.ts";
+import { drawSeed, prngOf } from "./draws.ts";
 import { refuse, refuseSyntax } from "./refusal.ts";
 import {
   ALL_KEYS,
@@ -101,7 +103,15 @@ const TOUCH: ReadCommand = {
 /** The name of a row's kind, as TYPE and SCAN TYPE give it. */
 export function kindName(row: Uint8Array | undefined): string {
   if (row === undefined) return "none";
-  return isRegister(row) ? "string" : "unknown";
+  if (isRegister(row)) return "string";
+  switch (kindOf(row)) {
+    case SET:
+      return "set";
+    case MAP:
+      return "hash";
+    default:
+      return "unknown";
+  }
 }
 
 const TYPE: ReadCommand = {
@@ -190,7 +200,7 @@ const COPY: WriteCommand = {
   models: SEVERAL_KEYS,
   since: "6.2.0",
   summary: "Copies a key to another name.",
-  complexity: "O(1)",
+  complexity: "O(N) in the fields or members",
   differences: "The DB option is refused: no operation spans two keyspaces.",
   check: (args) => void checkCopy(args),
   isBlind: never,
@@ -199,7 +209,8 @@ const COPY: WriteCommand = {
     const row = state.get(toByteString(args[1]!));
     const to = toByteString(args[2]!);
     if (row === undefined || (!replaces && state.get(to) !== undefined)) return ZERO;
-    state.set(to, copyRow(state, row));
+    const copy = isCollection(row) ? copyValue(state, row, deadlineOf(row)) : copyRow(state, row);
+    state.set(to, copy);
     return ONE;
   },
 };
@@ -253,7 +264,8 @@ const FLUSHDB: WriteCommand = {
 /** Longest value that Redis keeps beside its header. */
 const EMBEDDED_BYTES_MAX = 44;
 
-function encodingName(row: Uint8Array): string {
+function encodingName(row: Uint8Array, state: StateReader): string {
+  if (isCollection(row)) return collectionEncoding(state, row);
   if (parseI64(row, VALUE_AT) !== null) return "int";
   return valueLength(row) <= EMBEDDED_BYTES_MAX ? "embstr" : "raw";
 }
@@ -281,7 +293,7 @@ function object(args: Args, state: StateReader): Reply {
   if (row === undefined) return NULL;
   switch (word) {
     case "encoding":
-      return bulkText(encodingName(row));
+      return bulkText(encodingName(row, state));
     case "refcount":
       return ONE;
     case "idletime":
@@ -344,11 +356,10 @@ const RANDOMKEY: ReadCommand = {
   since: "1.0.0",
   summary: "A key drawn at random, every one as likely.",
   complexity: "O(N) in the number of keys",
-  // The number is drawn by the accepting node and travels, so that reading is deterministic.
-  toWire: (args, edge) => [args[0]!, randomBytes(edge.random())],
+  toWire: (args, edge) => [args[0]!, drawSeed(edge)],
   read(args, state) {
-    const drawn = args[1] === undefined ? 0 : u32Of(args[1]);
-    let left = Math.floor((drawn / 0x1_0000_0000) * state.size);
+    if (state.size === 0) return NULL;
+    let left = prngOf(args[1]).below(state.size);
     // Some of the keys that are counted may have died.
     let last: ByteString | null = null;
     for (const [key] of state.rows("", null)) {
@@ -359,16 +370,6 @@ const RANDOMKEY: ReadCommand = {
     return last === null ? NULL : bulk(fromByteString(last));
   },
 };
-
-function randomBytes(drawn: number): Uint8Array {
-  return Uint8Array.of(drawn >>> 24, drawn >>> 16, drawn >>> 8, drawn);
-}
-
-function u32Of(bytes: Uint8Array): number {
-  let value = 0;
-  for (let i = 0; i < 4; i += 1) value = value * 256 + (bytes[i] ?? 0);
-  return value;
-}
 
 /** Commands on keys, whatever their values. */
 export const KEY_COMMANDS: readonly CommandSpec[] = [

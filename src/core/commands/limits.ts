@@ -4,7 +4,10 @@
  * users.
  */
 export const LIMITS = {
-  /** Bytes of a key: with its group and table in front, it has to fit a page of LMDB. */
+  /**
+   * Bytes of a key, and of a field or member: with group, table and collection in front, 17 bytes
+   * in all, it has to fit a page of LMDB, which takes 1,978.
+   */
   keyBytesMax: 1_900,
   /** Bytes of a value, and of any single argument; what CONFIG GET calls proto-max-bulk-len. */
   valueBytesMax: 8_388_608,
@@ -21,10 +24,16 @@ export const LIMITS = {
   watchedKeysMax: 1_024,
   /** Keys, and ranges, that a transaction of a typed client has read. */
   readSetMax: 1_024,
-  /** Bytes of values that one command holds at once: MGET's answer, BITOP's sources. */
+  /** Bytes that one command holds at once: what MGET or HGETALL answer, BITOP's sources. */
   gatheredBytesMax: 33_554_432,
-  /** Keys that one SCAN looks at, whatever COUNT asks: longer work would stall the node. */
+  /** Fields that one command looks at; so many in a transaction, beside those of its last one. */
+  visitedFieldsMax: 1_000_000,
+  /** Fields that one command changes without being given them: SUNIONSTORE, COPY, SPOP. */
+  changedFieldsMax: 131_072,
+  /** Keys or fields that one SCAN looks at, whatever COUNT asks: more would stall the node. */
   scanCountMax: 10_000,
+  /** Bytes of fields and values after which a page of HSCAN or SSCAN ends. */
+  scanBytesMax: 1_048_576,
   /** SCAN cursors that a node remembers; the least recently used goes first. */
   scanCursorsMax: 16_384,
   /** Bytes of a client's name, library name and library version. */

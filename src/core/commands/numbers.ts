@@ -27,7 +27,7 @@ function add(key: Uint8Array, increment: number | bigint, state: StateWriter): R
 }
 
 /** The sum within 64 bits, else null; bigints only where numbers would not be exact. */
-function addI64(a: number | bigint, b: number | bigint): number | bigint | null {
+export function addI64(a: number | bigint, b: number | bigint): number | bigint | null {
   if (typeof a === "number" && typeof b === "number") {
     const sum = a + b;
     if (Number.isSafeInteger(sum)) return sum;
@@ -96,7 +96,8 @@ const DECRBY: WriteCommand = {
   apply: (args, state) => add(args[1]!, negated(args[2]!), state),
 };
 
-const DECIMAL_ZERO: Decimal = { units: 0n, scale: 0 };
+/** What a missing number counts as. */
+export const DECIMAL_ZERO: Decimal = { units: 0n, scale: 0 };
 
 function addFloat(args: Args, state: StateWriter): Reply {
   const key = toByteString(args[1]!);

@@ -31,8 +31,6 @@ const REASONS: readonly (readonly [reason: string, names: readonly string[]])[] 
   [
     KINDS,
     [
-      ...["hset", "hget", "hgetall", "hdel", "hincrby", "hmget", "hmset", "hlen", "hkeys", "hvals"],
-      ...["sadd", "srem", "smembers", "sismember", "scard", "spop"],
       ...["lpush", "rpush", "lpop", "rpop", "lrange", "llen"],
       ...["zadd", "zrange", "zrem", "zscore", "zcard", "zincrby", "zpopmin"],
     ],

@@ -3,8 +3,9 @@ import type { ByteString } from "../base/bytes.ts";
 import { LIMITS } from "./limits.ts";
 
 /**
- * The numbers that SCAN's callers go on with, each for the key after which to go on. They live on
- * the node that took the command, so that what travels and what replicas do is without state.
+ * The numbers that callers of SCAN, HSCAN and SSCAN go on with, each for the key, field or member
+ * after which to go on: to know that is enough, whatever it is a name in. They live on the node
+ * that took the command, so that what travels and what replicas do is without state.
  *
  * The table is bounded: the least recently used cursor is forgotten first, and its caller has to
  * begin anew. Numbers are not used twice in the life of a process.
@@ -12,7 +13,7 @@ import { LIMITS } from "./limits.ts";
 export class ScanCursors {
   readonly #cursorsMax: number;
   /** In order of use, oldest first: a JavaScript Map keeps the order of insertion. */
-  readonly #keys = new Map<number, ByteString>();
+  readonly #names = new Map<number, ByteString>();
   readonly #numbers = new Map<ByteString, number>();
   #last = 0;
 
@@ -22,42 +23,42 @@ export class ScanCursors {
   }
 
   get size(): number {
-    return this.#keys.size;
+    return this.#names.size;
   }
 
-  /** The number for going on after `key`. The same key gets the same number while it is known. */
-  numberFor(key: ByteString): number {
-    const known = this.#numbers.get(key);
+  /** The number for going on after `name`, which gets the same one while it is known. */
+  numberFor(name: ByteString): number {
+    const known = this.#numbers.get(name);
     if (known !== undefined) {
-      this.#use(known, key);
+      this.#use(known, name);
       return known;
     }
     this.#last += 1;
-    this.#keys.set(this.#last, key);
-    this.#numbers.set(key, this.#last);
+    this.#names.set(this.#last, name);
+    this.#numbers.set(name, this.#last);
     this.#forgetOldest();
     return this.#last;
   }
 
-  /** The key after which this cursor goes on; undefined for a number not given out or forgotten. */
-  keyOf(number: number): ByteString | undefined {
-    const key = this.#keys.get(number);
-    if (key !== undefined) this.#use(number, key);
-    return key;
+  /** The name after which this cursor goes on; undefined if it was not given out, or forgotten. */
+  nameOf(number: number): ByteString | undefined {
+    const name = this.#names.get(number);
+    if (name !== undefined) this.#use(number, name);
+    return name;
   }
 
-  #use(number: number, key: ByteString): void {
-    this.#keys.delete(number);
-    this.#keys.set(number, key);
+  #use(number: number, name: ByteString): void {
+    this.#names.delete(number);
+    this.#names.set(number, name);
   }
 
   #forgetOldest(): void {
-    if (this.#keys.size <= this.#cursorsMax) return;
-    for (const [number, key] of this.#keys) {
-      this.#keys.delete(number);
-      this.#numbers.delete(key);
+    if (this.#names.size <= this.#cursorsMax) return;
+    for (const [number, name] of this.#names) {
+      this.#names.delete(number);
+      this.#numbers.delete(name);
       break;
     }
-    assert(this.#keys.size === this.#numbers.size, "cursors and keys are one to one");
+    assert(this.#names.size === this.#numbers.size, "cursors and names are one to one");
   }
 }

@@ -1,7 +1,7 @@
 import type { WallClock } from "../contract/ids.ts";
 import type { Reply } from "../contract/reply.ts";
 import type { StateReader, StateWriter } from "../contract/state-machine.ts";
-import type { Args } from "./arguments.ts";
+import { type Args, parseI64 } from "./arguments.ts";
 import type { ScanCursors } from "./scan-cursors.ts";
 import type { ServerView } from "./server-view.ts";
 import type { ClientSession } from "./session.ts";
@@ -46,6 +46,8 @@ export type CommandFlag =
 /** The chapter of the documentation that a command belongs to. */
 export type CommandGroup =
   | "string"
+  | "hash"
+  | "set"
   | "bitmap"
   | "generic"
   | "transactions"
@@ -58,6 +60,8 @@ export interface KeyPositions {
   readonly first: number;
   readonly last: number;
   readonly step: number;
+  /** Where a call says how many keys there are, if they are not all arguments up to `last`. */
+  readonly countAt?: number;
 }
 
 /** The first argument is the only key. */
@@ -68,6 +72,21 @@ export const TWO_KEYS: KeyPositions = { first: 1, last: 2, step: 1 };
 
 /** Every argument is a key. */
 export const ALL_KEYS: KeyPositions = { first: 1, last: -1, step: 1 };
+
+/** Every argument behind the key is a field or member. */
+export const FIELDS: KeyPositions = { first: 2, last: -1, step: 1 };
+
+/** The argument behind the key is a field or member. */
+export const ONE_FIELD: KeyPositions = { first: 2, last: 2, step: 1 };
+
+/** The last of the positions that a call has; before the first where it has none. */
+export function lastPosition(positions: KeyPositions, args: Args): number {
+  const end = args.length - 1;
+  const { first, last, step, countAt } = positions;
+  if (countAt === undefined) return Math.min(last < 0 ? args.length + last : last, end);
+  const count = countAt <= end ? Number(parseI64(args[countAt]!) ?? 0) : 0;
+  return Math.min(first + (count - 1) * step, end);
+}
 
 /** One word of a container command, such as CLIENT ID. */
 export interface Subcommand {
@@ -99,6 +118,8 @@ export interface CommandFacts {
   /** ACL categories beyond those that follow from group and flags. */
   readonly categories?: readonly string[];
   readonly keys: KeyPositions | null;
+  /** Arguments that name fields or members, and may be as long as keys. */
+  readonly fields?: KeyPositions;
   readonly models: ModelSupport;
   /** Version of Redis that brought it, or of Trefoil for its own. */
   readonly since: string;
@@ -124,7 +145,7 @@ export interface ConnectionCommand extends CommandFacts {
   run(args: Args, session: ClientSession, server: ServerView): Reply;
 }
 
-/** What SCAN and RANDOMKEY take from the accepting node, and leave with it. */
+/** What SCAN, RANDOMKEY and their like take from the accepting node, and leave with it. */
 export interface CommandEdge {
   readonly cursors: ScanCursors;
   /** A random number of 32 bits. */

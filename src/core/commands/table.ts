@@ -8,6 +8,7 @@ import { BIT_COMMANDS } from "./bits.ts";
 import { CLIENT_COMMANDS } from "./client.ts";
 import { CONNECTION_COMMANDS } from "./connection.ts";
 import { EXPIRY_COMMANDS } from "./expiry.ts";
+import { HASH_COMMANDS } from "./hashes.ts";
 import { introspectionCommands } from "./introspection.ts";
 import { KEY_COMMANDS } from "./keys.ts";
 import { LCS_COMMANDS } from "./lcs.ts";
@@ -19,17 +20,21 @@ import { REFUSED_COMMANDS } from "./refused.ts";
 import { SCAN_COMMANDS } from "./scan.ts";
 import { SERVER_COMMANDS } from "./server.ts";
 import type { ClientSession } from "./session.ts";
-import type {
-  CommandEdge,
-  CommandSpec,
-  CommitCommand,
-  ConnectionCommand,
-  ExecCommand,
-  ReadCommand,
-  ReplicationModel,
-  Subcommand,
-  WatchCommand,
-  WriteCommand,
+import { SET_ALGEBRA_COMMANDS } from "./set-algebra.ts";
+import { SET_COMMANDS } from "./sets.ts";
+import {
+  type CommandEdge,
+  type CommandSpec,
+  type CommitCommand,
+  type ConnectionCommand,
+  type ExecCommand,
+  type KeyPositions,
+  lastPosition,
+  type ReadCommand,
+  type ReplicationModel,
+  type Subcommand,
+  type WatchCommand,
+  type WriteCommand,
 } from "./spec.ts";
 import { STRING_COMMANDS } from "./strings.ts";
 import { TRANSACTION_COMMANDS } from "./transaction-commands.ts";
@@ -61,6 +66,9 @@ function collect(): readonly CommandSpec[] {
     ...LCS_COMMANDS,
     ...BIT_COMMANDS,
     ...BITFIELD_COMMANDS,
+    ...HASH_COMMANDS,
+    ...SET_COMMANDS,
+    ...SET_ALGEBRA_COMMANDS,
     ...KEY_COMMANDS,
     ...SCAN_COMMANDS,
     ...EXPIRY_COMMANDS,
@@ -304,8 +312,15 @@ function checkLimits(spec: CommandSpec, args: Args): Reply | null {
     const length = args[i]!.length;
     bytes += length;
     // Most arguments are short, which settles both limits without asking what is a key.
-    if (length > LIMITS.keyBytesMax && isKeyPosition(spec, i, args.length)) {
-      return error("LIMIT", `A key may have ${LIMITS.keyBytesMax} bytes at most.`);
+    if (length > LIMITS.keyBytesMax) {
+      const what = isAt(spec.keys, i, args)
+        ? "key"
+        : isAt(spec.fields, i, args)
+          ? "field or member"
+          : null;
+      if (what !== null) {
+        return error("LIMIT", `A ${what} may have ${LIMITS.keyBytesMax} bytes at most.`);
+      }
     }
     if (length > LIMITS.valueBytesMax) {
       return error("LIMIT", `A value may have ${LIMITS.valueBytesMax} bytes at most.`);
@@ -315,19 +330,18 @@ function checkLimits(spec: CommandSpec, args: Args): Reply | null {
   return error("LIMIT", `A command may have ${LIMITS.commandBytesMax} bytes at most.`);
 }
 
-function isKeyPosition(spec: CommandSpec, at: number, count: number): boolean {
-  const { keys } = spec;
-  if (keys === null) return false;
-  const last = keys.last < 0 ? count + keys.last : keys.last;
-  return at >= keys.first && at <= last && (at - keys.first) % keys.step === 0;
+function isAt(positions: KeyPositions | null | undefined, at: number, args: Args): boolean {
+  if (positions === null || positions === undefined) return false;
+  if (at < positions.first || (at - positions.first) % positions.step !== 0) return false;
+  return at <= lastPosition(positions, args);
 }
 
 /** Positions of the keys among the arguments of a call. */
 export function keyPositions(spec: CommandSpec, args: Args): readonly number[] {
   const keys = spec.keys ?? (args.length > 1 ? findSubcommand(spec, args[1]!)?.keys : undefined);
   if (keys === undefined) return [];
-  const last = keys.last < 0 ? args.length + keys.last : keys.last;
+  const last = lastPosition(keys, args);
   const positions: number[] = [];
-  for (let i = keys.first; i <= last && i < args.length; i += keys.step) positions.push(i);
+  for (let i = keys.first; i <= last; i += keys.step) positions.push(i);
   return positions;
 }

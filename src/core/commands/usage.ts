@@ -31,6 +31,7 @@ export type ArgumentType =
 const KEYS = ["key", "key1", "key2", "newkey", "destkey", "source", "destination"];
 const INTEGERS = [
   ...["start", "end", "offset", "increment", "decrement", "count", "cursor", "numreplicas"],
+  ...["numkeys", "limit"],
   ...["timeout", "milliseconds", "protover", "min-match-len", "index", "bit", "nodes", "client-id"],
   ...["seconds", "unix-time-seconds", "unix-time-milliseconds"],
 ];

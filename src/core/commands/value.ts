@@ -90,9 +90,9 @@ export function checkValueLength(bytes: number): void {
  * Refuses to hold more values at once: each is a copy from the store, and a read's answer has to
  * fit a frame between nodes.
  */
-export function checkGathered(bytes: number): void {
-  if (bytes <= LIMITS.gatheredBytesMax) return;
-  refuseLimit(`One command may gather values of ${LIMITS.gatheredBytesMax} bytes at most.`);
+export function checkGathered(bytes: number, bytesMax: number = LIMITS.gatheredBytesMax): void {
+  if (bytes <= bytesMax) return;
+  refuseLimit(`One command may gather values of ${bytesMax} bytes at most.`);
 }
 
 /** Makes the key a register with these bytes. */

@@ -31,7 +31,9 @@ export type Reply =
   | { readonly kind: "array"; readonly items: readonly Reply[] }
   | { readonly kind: "set"; readonly items: readonly Reply[] }
   /** Keys and values alternate; RESP2 sees a flat array. */
-  | { readonly kind: "map"; readonly items: readonly Reply[] };
+  | { readonly kind: "map"; readonly items: readonly Reply[] }
+  /** Names and values alternate; RESP3 sees an array of arrays of two, RESP2 a flat array. */
+  | { readonly kind: "pairs"; readonly items: readonly Reply[] };
 
 /** The simple string OK. */
 export const OK: Reply = { kind: "simple", text: "OK" };
@@ -94,6 +96,7 @@ const TAGS = [
   "array",
   "set",
   "map",
+  "pairs",
 ] as const;
 const OUTCOMES = [null, "not-applied", "unknown", "applied"] as const;
 const NESTING_MAX = 32;
@@ -125,6 +128,7 @@ export function writeReply(reply: Reply, writer: ByteWriter): void {
     case "array":
     case "set":
     case "map":
+    case "pairs":
       writer.u32(reply.items.length);
       for (const item of reply.items) writeReply(item, writer);
       return;
@@ -165,7 +169,8 @@ export function readReply(reader: ByteReader, depth = 0): Reply {
       return { kind: "verbatim", format: reader.text(), bytes: reader.bytes().slice() };
     case "array":
     case "set":
-    case "map": {
+    case "map":
+    case "pairs": {
       const items: Reply[] = [];
       for (let left = reader.u32(); left > 0; left -= 1) items.push(readReply(reader, depth + 1));
       return { kind: tag, items };

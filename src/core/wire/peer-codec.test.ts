@@ -54,6 +54,9 @@ const answer = fc.record({
     fc.bigInt({ min: 2n ** 53n, max: 2n ** 64n }).map((value) => integer(value)),
     text.map((message) => error("TIMEOUT", message)),
     bytes.map((value) => ({ kind: "bulk", bytes: value }) as const),
+    fc
+      .tuple(fc.constantFrom("array", "set", "map", "pairs"), fc.integer())
+      .map(([kind, value]) => ({ kind, items: [OK, integer(value)] })),
   ),
 });
 

@@ -29,6 +29,7 @@ function decode(text: string): Reply | undefined {
 }
 
 const MAP: Reply = { kind: "map", items: [bulkText("a"), integer(1)] };
+const PAIRS: Reply = { kind: "pairs", items: [bulkText("a"), integer(1)] };
 const VERBATIM: Reply = { kind: "verbatim", format: "txt", bytes: encodeUtf8("hi") };
 
 describe("RespEncoder", () => {
@@ -47,6 +48,8 @@ describe("RespEncoder", () => {
     [array([]), "*0\r\n", "*0\r\n"],
     [array([NULL, array([OK])]), "*2\r\n$-1\r\n*1\r\n+OK\r\n", "*2\r\n_\r\n*1\r\n+OK\r\n"],
     [MAP, "*2\r\n$1\r\na\r\n:1\r\n", "%1\r\n$1\r\na\r\n:1\r\n"],
+    [PAIRS, "*2\r\n$1\r\na\r\n:1\r\n", "*1\r\n*2\r\n$1\r\na\r\n:1\r\n"],
+    [{ kind: "pairs", items: [] }, "*0\r\n", "*0\r\n"],
     [{ kind: "set", items: [OK] }, "*1\r\n+OK\r\n", "~1\r\n+OK\r\n"],
     [{ kind: "double", value: 1.5 }, "$3\r\n1.5\r\n", ",1.5\r\n"],
     [{ kind: "double", value: -Infinity }, "$4\r\n-inf\r\n", ",-inf\r\n"],

@@ -64,6 +64,8 @@ export class RespEncoder {
       case "set":
       case "map":
         return this.#items(reply, resp);
+      case "pairs":
+        return this.#pairs(reply.items, resp);
       default:
         return unreachable(reply);
     }
@@ -85,6 +87,16 @@ export class RespEncoder {
     if (resp === 3 && reply.kind === "map") this.#header(MAP, count / 2);
     else this.#header(resp === 3 && reply.kind === "set" ? SET : ARRAY, count);
     for (const item of reply.items) this.reply(item, resp);
+  }
+
+  #pairs(items: readonly Reply[], resp: RespVersion): void {
+    assert(items.length % 2 === 0, "a pair's name without its value");
+    this.#header(ARRAY, resp === 3 ? items.length / 2 : items.length);
+    for (let i = 0; i < items.length; i += 2) {
+      if (resp === 3) this.#header(ARRAY, 2);
+      this.reply(items[i]!, resp);
+      this.reply(items[i + 1]!, resp);
+    }
   }
 
   /**

@@ -1,0 +1,26 @@
+import { Prng } from "../base/prng.ts";
+import type { CommandEdge } from "./spec.ts";
+
+/**
+ * What a command draws at random is drawn from a seed that the accepting node adds to its
+ * arguments, so that it is the same on every replica.
+ */
+export function drawSeed(edge: CommandEdge): Uint8Array {
+  const seed = new Uint8Array(8);
+  for (let at = 0; at < 8; at += 4) {
+    const drawn = edge.random();
+    for (let i = 0; i < 4; i += 1) seed[at + i] = drawn >>> (24 - 8 * i);
+  }
+  return seed;
+}
+
+/** The generator of that seed; of zeros where one is missing, for the bytes come from a log. */
+export function prngOf(seed: Uint8Array | undefined): Prng {
+  return new Prng(u32At(seed, 0), u32At(seed, 4));
+}
+
+function u32At(bytes: Uint8Array | undefined, from: number): number {
+  let value = 0;
+  for (let i = from; i < from + 4; i += 1) value = value * 256 + (bytes?.[i] ?? 0);
+  return value;
+}
