@@ -22,7 +22,7 @@ const CAPABILITIES: EngineCapabilities = {
   transactions: true,
   ranges: true,
   expiry: true,
-  collections: false,
+  collections: true,
   changes: false,
 };
 
