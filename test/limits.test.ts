@@ -7,6 +7,8 @@ import {
   CHECKPOINT_MEMTABLE_BYTES_DEFAULT,
 } from "../src/core/log/checkpointer.ts";
 import { SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN } from "../src/core/log/format.ts";
+import { CHANGE_LOG_LIMITS } from "../src/core/replication/single-leader/change-log.ts";
+import { FEEDS_MAX } from "../src/core/replication/single-leader/feeds.ts";
 import { RAFT_LIMITS } from "../src/core/replication/single-leader/raft.ts";
 import { FRAME_BYTES_MAX, HANDSHAKE_BYTES_MAX } from "../src/core/wire/frame.ts";
 import { RESP_LIMITS, UNAUTHENTICATED_LIMITS } from "../src/core/wire/resp-parser.ts";
@@ -23,6 +25,8 @@ const CONSTANTS: Readonly<Record<string, number | Readonly<Record<string, number
   RESP_SERVER_LIMITS: { ...RESP_SERVER_LIMITS },
   FRAME_BYTES_MAX,
   HANDSHAKE_BYTES_MAX,
+  CHANGE_LOG_LIMITS,
+  FEEDS_MAX,
   SEGMENT_BYTES_MIN,
   SEGMENT_BYTES_MAX,
   CHECKPOINT_LOG_BYTES_DEFAULT,

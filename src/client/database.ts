@@ -75,9 +75,9 @@ export async function openDatabase<K extends Keyspaces>(
   try {
     for (const [name, definition] of Object.entries(keyspaces)) {
       requireSingleLeader(name, definition);
-      const channel = open(name);
-      engines.set(name, new TrefoilEngine(channel, timeoutMs));
-      await checkKeyspace(channel, name, definition, timeoutMs);
+      const engine = new TrefoilEngine(() => open(name), timeoutMs);
+      engines.set(name, engine);
+      await checkKeyspace(engine.channel, name, definition, timeoutMs);
     }
   } catch (failure) {
     await close();

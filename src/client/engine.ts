@@ -144,5 +144,29 @@ export interface KeyspaceEngine {
     writes: readonly WriteOperation[],
     options: EngineOptions,
   ): Promise<Answer<readonly WriteResult[] | null>>;
+  /**
+   * What the entries behind `after` change, batch by batch, until the signal aborts; null: from now
+   * on. Outages are waited out.
+   */
+  follow(
+    after: number | null,
+    prefix: string,
+    signal: AbortSignal | undefined,
+  ): AsyncIterable<ChangeBatch>;
   close(): Promise<void>;
+}
+
+/** Changes in order. */
+export interface ChangeBatch {
+  readonly changes: readonly {
+    /** The entry's; an entry's changes are in one batch. */
+    readonly index: number;
+    readonly key: string;
+    /** Null: it is gone. Of a set or map, without its content. */
+    readonly stored: StoredValue | null;
+  }[];
+  /** Where to go on from. */
+  readonly next: number;
+  /** Changes before `next` are missing. */
+  readonly gap: boolean;
 }

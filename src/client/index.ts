@@ -10,12 +10,14 @@ export type {
   WriteConcern,
   WriteOptions,
 } from "./calls.ts";
+export type { Change, ChangesOptions } from "./changes.ts";
 export type { MapOperations, NumberFields, SetOperations } from "./collections.ts";
 export type { CounterOperations } from "./counters.ts";
 export { type ConnectOptions, connect, type Database, type SessionHandles } from "./database.ts";
 export type {
   Answer,
   AnswerMeta,
+  ChangeBatch,
   EngineCapabilities,
   EngineOptions,
   KeyspaceEngine,

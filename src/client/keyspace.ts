@@ -1,4 +1,5 @@
 import { type CallOptions, Calls, type ReadOptions, type WriteOptions } from "./calls.ts";
+import { type Change, type ChangesOptions, changes } from "./changes.ts";
 import {
   FieldMap,
   type MapOperations,
@@ -89,6 +90,8 @@ type OrderedOperations<V extends ValueType> =
       : unknown
     : never;
 
+type OutOf<V> = V extends ValueType<never, infer Out> ? Out : never;
+
 /** A single-leader keyspace. */
 export type SingleLeaderKeyspace<V extends ValueType> = ValueOperations<
   V,
@@ -96,6 +99,11 @@ export type SingleLeaderKeyspace<V extends ValueType> = ValueOperations<
   WriteOptions
 > &
   OrderedOperations<V> & {
+    /**
+     * What is written to the keyspace from now on, or since an earlier change, in order. A node
+     * remembers a bounded number of changes; a gap is reported.
+     */
+    changes(options?: ChangesOptions): AsyncIterable<Change<OutOf<V>>>;
     /** The same operations, answered with how the answer came about. */
     withMeta(): MetaOf<ValueOperations<V, ReadOptions, WriteOptions> & OrderedOperations<V>>;
   };
@@ -137,7 +145,12 @@ export function singleLeaderKeyspace(
   session: Session | null,
 ): object {
   const calls = new Calls(engine, declared, session);
-  return { ...operationsOf(calls), withMeta: () => operationsOf(calls.withMeta()) };
+  const follow = (options?: ChangesOptions) => changes(calls, options);
+  return {
+    ...operationsOf(calls),
+    changes: follow,
+    withMeta: () => operationsOf(calls.withMeta()),
+  };
 }
 
 function operationsOf(calls: Calls): object {

@@ -1,10 +1,11 @@
 import { decodeUtf8 } from "../core/base/bytes.ts";
 import type { ReadSet } from "../core/commands/watched-keys.ts";
-import type { Reply } from "../core/contract/reply.ts";
+import { array, integer, type Reply } from "../core/contract/reply.ts";
 import type { CommandChannel, Word } from "./channel.ts";
 import type {
   Answer,
   AnswerMeta,
+  ChangeBatch,
   EngineCapabilities,
   EngineOptions,
   KeyspaceEngine,
@@ -14,7 +15,7 @@ import type {
   WriteOperation,
   WriteResult,
 } from "./engine.ts";
-import { errorOf, TrefoilError } from "./errors.ts";
+import { errorOf, isTrefoilError, TrefoilError } from "./errors.ts";
 
 /** What our own engine can do in a single-leader keyspace. */
 const CAPABILITIES: EngineCapabilities = {
@@ -23,7 +24,7 @@ const CAPABILITIES: EngineCapabilities = {
   ranges: true,
   expiry: true,
   collections: true,
-  changes: false,
+  changes: true,
 };
 
 /** Unless a call says otherwise, ms. */
@@ -33,10 +34,14 @@ export const TIMEOUT_MS_DEFAULT = 2_000;
 export class TrefoilEngine implements KeyspaceEngine {
   readonly capabilities = CAPABILITIES;
   readonly #channel: CommandChannel;
+  readonly #openChannel: () => CommandChannel;
   readonly #timeoutMs: number;
+  readonly #closing = new AbortController();
 
-  constructor(channel: CommandChannel, timeoutMs: number = TIMEOUT_MS_DEFAULT) {
-    this.#channel = channel;
+  /** A feed waits for long, so each has a channel of its own. */
+  constructor(openChannel: () => CommandChannel, timeoutMs: number = TIMEOUT_MS_DEFAULT) {
+    this.#openChannel = openChannel;
+    this.#channel = openChannel();
     this.#timeoutMs = timeoutMs;
   }
 
@@ -71,8 +76,58 @@ export class TrefoilEngine implements KeyspaceEngine {
     return { ...answer, value: value.kind === "array" ? value.items.map(resultOf) : null };
   }
 
-  close(): Promise<void> {
-    return this.#channel.close();
+  async *follow(
+    after: number | null,
+    prefix: string,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<ChangeBatch> {
+    const channel = this.#openChannel();
+    const ends = [this.#closing.signal, ...(signal === undefined ? [] : [signal])];
+    const end = AbortSignal.any(ends);
+    try {
+      for (let from = after; !end.aborted; ) {
+        const batch = await this.#nextBatch(channel, from, prefix, end);
+        if (batch === null) continue;
+        from = batch.next;
+        if (batch.gap || batch.changes.length > 0) yield batch;
+      }
+    } finally {
+      await channel.close();
+    }
+  }
+
+  /** Null where there was no answer, and it is worth asking again. */
+  async #nextBatch(
+    channel: CommandChannel,
+    after: number | null,
+    prefix: string,
+    signal: AbortSignal,
+  ): Promise<ChangeBatch | null> {
+    // From now on is said once: what is asked again must begin where this began.
+    const blockMs = after === null ? 0 : FEED_BLOCK_MS;
+    const words = ["TREFOIL.CHANGES", after === null ? "$" : String(after), "PREFIX", prefix];
+    const options = { timeoutMs: FEED_BLOCK_MS + this.#timeoutMs, signal, isRead: true };
+    try {
+      const reply = await channel.call([...words, "BLOCK", String(blockMs)], options);
+      if (reply.kind === "error") throw errorOf(reply);
+      return batchOf(reply);
+    } catch (failure) {
+      if (signal.aborted) return null;
+      const isPassing = isTrefoilError(failure) && PASSING.includes(failure.code);
+      if (!isPassing) throw failure;
+      await pause(FEED_RETRY_MS);
+      return null;
+    }
+  }
+
+  /** The channel that is there from the beginning, for what is asked before anything else. */
+  get channel(): CommandChannel {
+    return this.#channel;
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#channel.close();
   }
 
   async #call(
@@ -94,6 +149,37 @@ export class TrefoilEngine implements KeyspaceEngine {
     if (value.kind === "error") throw errorOf(value);
     return { value, meta: metaOf(meta) };
   }
+}
+
+/** An answer comes after this long at the latest, also where nothing happens, ms. */
+const FEED_BLOCK_MS = 5_000;
+const FEED_RETRY_MS = 200;
+
+/** Errors that a feed outlives. */
+const PASSING: readonly string[] = [
+  ...["UNREACHABLE", "CONNECTION", "TIMEOUT", "NOLEADER", "BUSY", "SHUTTING_DOWN"],
+];
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
+
+function batchOf(reply: Reply): ChangeBatch {
+  const [next, gap, items] = itemsOf(reply);
+  if (next === undefined || gap === undefined || items === undefined) throw unexpected(reply);
+  const changes = itemsOf(items).map((item) => {
+    const [index, key, type, value] = itemsOf(item);
+    if (index === undefined || key === undefined) throw unexpected(item);
+    const at = Number(resultOf(index));
+    const head = { index: at, key: textOf(key) };
+    if (type === undefined || value === undefined) return { ...head, stored: null };
+    // Of a collection only that it changed is told.
+    const content = isNull(value) ? array([]) : value;
+    return { ...head, stored: storedOf([type, integer(at), content]) };
+  });
+  return { changes, next: Number(resultOf(next)), gap: resultOf(gap) === 1n };
 }
 
 /** The options as words in front of the command; none where nothing is asked for. */

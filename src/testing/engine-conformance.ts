@@ -206,6 +206,34 @@ export const ENGINE_CASES: readonly EngineCase[] = [
     },
   },
   {
+    title: "tells what changes, in order, from where its caller was before",
+    async run(engine) {
+      const { meta } = await engine.write(setting("r:a", "0"), { meta: true });
+      await put(engine, "r:a", "text", "1");
+      await put(engine, "elsewhere", "text", "1");
+      await put(engine, "r:b", "json", "2");
+      await write(engine, { kind: "delete", keys: ["r:a"] });
+      const seen: string[] = [];
+      const indexes: number[] = [];
+      const caller = new AbortController();
+      for await (const { changes, gap } of engine.follow(meta?.index ?? 0, "r:", caller.signal)) {
+        assert.equal(gap, false);
+        for (const { index, key, stored } of changes) {
+          seen.push(`${key} ${shown(stored)}`);
+          indexes.push(index);
+        }
+        // What comes later is told when it comes.
+        if (seen.length === 3) await put(engine, "r:c", "text", "3");
+        if (seen.length >= 4) break;
+      }
+      assert.deepEqual(seen, ["r:a text 1", "r:b json 2", "r:a null", "r:c text 3"]);
+      assert.deepEqual(
+        indexes,
+        [...indexes].sort((a, b) => a - b),
+      );
+    },
+  },
+  {
     title: "says how an answer came about, where it is asked for",
     async run(engine) {
       const plain = await engine.write(setting("p:k", "1"), {});

@@ -179,7 +179,8 @@ export class InProcessTarget implements Target {
     if (spec.kind === "commit") return this.#commit(spec, args, edge);
     if (spec.kind === "connection") return spec.run(args, this.session, this.#server);
     if (spec.kind === "member") return this.#member(args);
-    if (spec.kind === "with" || spec.kind === "wait") return redisError("not in this stand-in");
+    if (spec.kind === "changes" || spec.kind === "with" || spec.kind === "wait")
+      return redisError("not in this stand-in");
     if (spec.kind === "watch") {
       const taken = this.session.watched.add(0, args);
       if (typeof taken !== "function") return taken;

@@ -49,7 +49,7 @@ describe("our engine within the process", { timeout: 30_000 }, () => {
     };
     const listen = { resp: false, http: false, peer: false };
     server = await startServer(config, silentLogger(), { listen, memory });
-    engine = new TrefoilEngine(new LocalChannel(server.connect(), ["SELECT", "0"]), 10_000);
+    engine = new TrefoilEngine(() => new LocalChannel(server.connect(), ["SELECT", "0"]), 10_000);
   });
 
   afterAll(async () => {
@@ -134,6 +134,38 @@ describe("open", { timeout: 30_000 }, () => {
     expect(await other.default.getBigInt("n")).toBe(2n ** 60n);
     const { value, meta } = await other.default.withMeta().decrement("n", 2n ** 60n);
     expect([value, meta.durable, meta.leader]).toEqual([0, 1, "n1"]);
+  });
+
+  test("a feed tells every change with its value, and goes on from a token", async () => {
+    await using db = await open({ keyspaces });
+    const end = new AbortController();
+    const feed = db.default.changes({ signal: end.signal })[Symbol.asyncIterator]();
+    const first = feed.next();
+    await db.default.set("a", { n: 1 });
+    expect((await first).value).toMatchObject({ kind: "set", key: "a", value: { n: 1 } });
+    await db.default.transaction(async (tx) => {
+      tx.set("b", "x");
+      tx.delete("a");
+    });
+    await db.default.asSet("s").add("m");
+    const rest = [await feed.next(), await feed.next(), await feed.next()].map(
+      ({ value }) => value,
+    );
+    expect(rest).toMatchObject([
+      { kind: "set", key: "b", value: "x" },
+      { kind: "delete", key: "a" },
+      { kind: "fields", key: "s" },
+    ]);
+    // From within a transaction, all of it comes again.
+    const again = db.default.changes({ after: rest[0].token, prefix: "b" });
+    for await (const change of again) {
+      expect(change).toMatchObject({ kind: "set", key: "b", value: "x" });
+      break;
+    }
+    end.abort();
+    expect((await feed.next()).done).toBe(true);
+    const bad = db.default.changes({ after: "nonsense" })[Symbol.asyncIterator]();
+    await expect(bad.next()).rejects.toMatchObject({ code: "BAD_VALUE" });
   });
 
   test.each([

@@ -13,7 +13,7 @@ beforeAll(async () => {
   await cluster.waitLeader();
   const endpoints = cluster.ids.map((id) => cluster.addresses(id).resp);
   engine = new TrefoilEngine(
-    new RespChannel({ endpoints, password: null, setUp: [["SELECT", "default"]] }),
+    () => new RespChannel({ endpoints, password: null, setUp: [["SELECT", "default"]] }),
     10_000,
   );
 }, 60_000);

@@ -2,13 +2,14 @@ import { commandMachine } from "../../src/core/commands/command-machine.ts";
 import type { Reply } from "../../src/core/contract/reply.ts";
 import { MemoryStore } from "../../src/core/log/memory-store.ts";
 import { Memtable } from "../../src/core/log/memtable.ts";
+import { ChangeLog } from "../../src/core/replication/single-leader/change-log.ts";
 import { KeyspaceState } from "../../src/core/replication/single-leader/keyspace-state.ts";
 import { NO_KEYS } from "../../src/core/replication/single-leader/rows.ts";
 
 /** One keyspace in memory, to which commands are applied as if each were the log's next entry. */
 export class TestKeyspace {
   readonly memtable = new Memtable(new MemoryStore());
-  readonly state = new KeyspaceState(this.memtable, "p", NO_KEYS);
+  readonly state = new KeyspaceState(this.memtable, "p", NO_KEYS, new ChangeLog());
   index = 0;
   /** Log time. */
   time = 0;

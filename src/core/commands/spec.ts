@@ -189,6 +189,11 @@ export interface CommitCommand extends CommandFacts {
   readonly kind: "commit";
 }
 
+/** TREFOIL.CHANGES: answered by the accepting node's replica, which may take its time. */
+export interface ChangesCommand extends CommandFacts {
+  readonly kind: "changes";
+}
+
 /** WATCH: it travels as a read, and the connection keeps what it has read. */
 export interface WatchCommand extends TravellingFacts {
   readonly kind: "watch";
@@ -230,6 +235,7 @@ export type CommandSpec =
   | WriteCommand
   | WatchCommand
   | CommitCommand
+  | ChangesCommand
   | WithCommand
   | WaitCommand
   | MemberCommand

@@ -4,6 +4,7 @@ import type { StateReader } from "../contract/state-machine.ts";
 import {
   BYTES_REGISTER,
   collectionOf,
+  isRegister,
   JSON_REGISTER,
   kindOf,
   MAP,
@@ -16,6 +17,7 @@ import { type Args, isWord, parseI64 } from "./arguments.ts";
 import { LIMITS } from "./limits.ts";
 import { refuse, refuseSyntax } from "./refusal.ts";
 import {
+  type ChangesCommand,
   type CommandSpec,
   type CommitCommand,
   type ReadCommand,
@@ -49,6 +51,11 @@ function typeName(row: Uint8Array): string {
     default:
       return "unknown";
   }
+}
+
+/** A row's type and value, as TREFOIL.CHANGES tells them; a collection's fields are not told. */
+export function rowParts(row: Uint8Array): readonly Reply[] {
+  return [bulkText(typeName(row)), isRegister(row) ? bulk(row.subarray(VALUE_AT)) : NULL];
 }
 
 /** Counts what one command gathers. */
@@ -240,6 +247,47 @@ const RANGE: ReadCommand = {
   },
 };
 
+/** Changes that one answer tells about, unless an entry has more. */
+const CHANGES_MAX = 1_000;
+
+/** The arguments of TREFOIL.CHANGES. `after` null: from now on. Throws `Refusal`. */
+export function parseChanges(args: Args): {
+  readonly after: number | null;
+  readonly prefix: ByteString;
+  readonly countMax: number;
+  readonly blockMs: number;
+} {
+  const reader = new ArgumentReader(args, 1);
+  const after = reader.isNext("$") ? null : reader.count("index", NUMBER_MAX);
+  let prefix: ByteString = "";
+  let countMax = CHANGES_MAX;
+  let blockMs = 0;
+  while (!reader.isDone) {
+    if (reader.isNext("PREFIX")) prefix = reader.key();
+    else if (reader.isNext("COUNT")) countMax = Math.max(1, reader.count("COUNT", CHANGES_MAX));
+    else if (reader.isNext("BLOCK")) blockMs = reader.count("BLOCK", LIMITS.timeoutMsMax);
+    else refuseSyntax();
+  }
+  return { after, prefix, countMax, blockMs };
+}
+
+const CHANGES: ChangesCommand = {
+  kind: "changes",
+  id: 0,
+  name: "trefoil.changes",
+  arity: -2,
+  usage: "($ | index) [PREFIX prefix] [COUNT count] [BLOCK milliseconds]",
+  group: "trefoil",
+  flags: ["readonly", "blocking"],
+  keys: null,
+  models: ONE_ORDER,
+  since: "trefoil 0.1.0",
+  summary:
+    "What entries behind an index changed, as this node has applied them: the index to go on from, 1 if changes in between are forgotten, and each change as [index, key, type, value], or [index, key] where the key is gone.",
+  complexity: "O(N) in the changes looked at",
+  check: (args) => void parseChanges(args),
+};
+
 /** What TREFOIL.COMMIT brings: the commands as their clients would have sent them. */
 export interface Commit {
   readonly reads: ReadSet;
@@ -282,4 +330,4 @@ const COMMIT: CommitCommand = {
 };
 
 /** Commands for typed clients. */
-export const TYPED_COMMANDS: readonly CommandSpec[] = [READ, RANGE, COMMIT];
+export const TYPED_COMMANDS: readonly CommandSpec[] = [READ, RANGE, COMMIT, CHANGES];

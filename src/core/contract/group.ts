@@ -1,3 +1,4 @@
+import type { ByteString } from "../base/bytes.ts";
 import type { ConnectionId, Instant, LogIndex, NodeId, Term } from "./ids.ts";
 import type { Reply } from "./reply.ts";
 
@@ -43,6 +44,15 @@ export type GroupCall =
       readonly kind: "transfer";
       readonly connection: ConnectionId;
       readonly to: NodeId | null;
+      readonly deadline: Instant;
+    }
+  /** What entries behind `after` changed; null: behind what is applied now. Waits for some. */
+  | {
+      readonly kind: "changes";
+      readonly connection: ConnectionId;
+      readonly after: LogIndex | null;
+      readonly prefix: ByteString;
+      readonly countMax: number;
       readonly deadline: Instant;
     }
   /** The connection is closed; what the replica remembers of it may go. */

@@ -17,7 +17,7 @@ import {
   transactionOf,
 } from "../commands/transactions.ts";
 import { metaReply, parseWait, parseWith } from "../commands/trefoil.ts";
-import { parseCommit } from "../commands/typed.ts";
+import { parseChanges, parseCommit } from "../commands/typed.ts";
 import { encodeReadSet, type ReadSet } from "../commands/watched-keys.ts";
 import { type GroupCall, type GroupReply, NO_META, type ReplyMeta } from "../contract/group.ts";
 import {
@@ -181,6 +181,8 @@ export class Router {
         return this.#runWith(connection, slot, args, options, now, out);
       case "wait":
         return this.#wait(connection, slot, args, now, out);
+      case "changes":
+        return this.#follow(connection, slot, spec, args, now, out);
       case "watch":
         return this.#watch(connection, slot, spec, args, options, now, out);
       case "member":
@@ -315,6 +317,22 @@ export class Router {
       deadline,
     };
     this.#dispatch(connection, slot, call, now, out);
+  }
+
+  #follow(
+    connection: Connection,
+    slot: Slot,
+    spec: CommandSpec,
+    args: readonly Uint8Array[],
+    now: Instant,
+    out: Out,
+  ): void {
+    const unfit = this.#checkFit(spec, connection.session.keyspace);
+    if (unfit !== null) return settle(slot, unfit);
+    const { after, prefix, countMax, blockMs } = parseChanges(args);
+    const deadline = now + blockMs;
+    const from = { connection: connection.id, after, prefix };
+    this.#dispatch(connection, slot, { kind: "changes", ...from, countMax, deadline }, now, out);
   }
 
   /** A read whose answer the connection keeps for EXEC. */

@@ -6,6 +6,7 @@ import { error, type Reply } from "../../contract/reply.ts";
 import type { StateMachine } from "../../contract/state-machine.ts";
 import type { Memtable } from "../../log/memtable.ts";
 import { type AppliedAnswer, SessionTable } from "../../sessions/session-table.ts";
+import { ChangeLog } from "./change-log.ts";
 import {
   entryFloor,
   entryKind,
@@ -58,6 +59,8 @@ export class Applier {
   readonly #memtable: Memtable;
   readonly #machine: StateMachine;
   readonly sessions: SessionTable = new SessionTable();
+  /** For those who follow the keyspace. */
+  readonly changes: ChangeLog = new ChangeLog();
   #state: KeyspaceState;
   #generation = 0;
   #appliedIndex: LogIndex = 0;
@@ -263,6 +266,7 @@ export class Applier {
     this.#appliedTerm = meta.appliedTerm;
     this.#logTime = meta.logTime;
     this.#generation = generation;
+    this.changes.reset(meta.appliedIndex);
     this.#state = this.#stateOf(generation, meta.counts);
     this.#state.begin(meta.appliedIndex, meta.logTime);
     this.sessions.clear();
@@ -298,7 +302,7 @@ export class Applier {
 
   #stateOf(generation: number, counts: KeyCounts): KeyspaceState {
     const [prefix] = this.generationRange(generation);
-    return new KeyspaceState(this.#memtable, prefix, counts);
+    return new KeyspaceState(this.#memtable, prefix, counts, this.changes);
   }
 
   noteRestoredEntryRow(key: string): void {

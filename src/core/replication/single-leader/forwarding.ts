@@ -20,7 +20,7 @@ import type { Out, Raft } from "./raft.ts";
 type Forward = Extract<SingleLeaderMessage, { kind: "forward" }>;
 type ForwardReply = Extract<SingleLeaderMessage, { kind: "forwardReply" }>;
 
-type ForwardedCall = Exclude<GroupCall, { kind: "transfer" }>;
+type ForwardedCall = Exclude<GroupCall, { kind: "transfer" | "changes" }>;
 
 interface Call {
   /** Counts the calls of this node: their order of arrival. */

@@ -13,6 +13,7 @@ import {
   VALUE_AT,
   versionOf,
 } from "../../values/row.ts";
+import { ChangeLog } from "./change-log.ts";
 import { KeyspaceState } from "./keyspace-state.ts";
 import { NO_KEYS } from "./rows.ts";
 
@@ -22,7 +23,7 @@ let index = 0;
 
 beforeEach(() => {
   memtable = new Memtable(new MemoryStore());
-  state = new KeyspaceState(memtable, "p", NO_KEYS);
+  state = new KeyspaceState(memtable, "p", NO_KEYS, new ChangeLog());
   index = 0;
 });
 
@@ -272,7 +273,7 @@ test("a state made of what another one stored goes on where that one was", () =>
   apply(0, () => map("b", 6));
   apply(0, () => state.delete("b"));
   state.sweep(2);
-  const other = new KeyspaceState(memtable, "p", state.counts);
+  const other = new KeyspaceState(memtable, "p", state.counts, new ChangeLog());
   other.begin(9, 10);
   expect(other.isDue(10)).toBe(true);
   other.sweep(100);

@@ -13,6 +13,7 @@ import {
   isSameCollection,
   stampVersion,
 } from "../../values/row.ts";
+import type { ChangeLog } from "./change-log.ts";
 import { bigEndian, FIELDS, KEYS, type KeyCounts } from "./rows.ts";
 import { Sweeper } from "./sweeper.ts";
 
@@ -35,6 +36,7 @@ export class KeyspaceState implements StateWriter {
   readonly #fieldsPrefix: ByteString;
   readonly #slab = new Slab();
   readonly #sweeper: Sweeper;
+  readonly #log: ChangeLog;
   /** In the memtable: without what the overlay adds and removes. */
   #keys: number;
   #collections: number;
@@ -54,8 +56,9 @@ export class KeyspaceState implements StateWriter {
   soonest: WallClock = Number.POSITIVE_INFINITY;
 
   /** `prefix` is that of one generation's rows. */
-  constructor(memtable: Memtable, prefix: ByteString, counts: KeyCounts) {
+  constructor(memtable: Memtable, prefix: ByteString, counts: KeyCounts, log: ChangeLog) {
     this.#memtable = memtable;
+    this.#log = log;
     this.#prefix = prefix;
     this.#keysPrefix = prefix + KEYS;
     this.#fieldsPrefix = prefix + FIELDS;
@@ -264,14 +267,17 @@ export class KeyspaceState implements StateWriter {
       }
       if (old !== undefined) this.#unlink(stored, old, links);
     }
+    const key = stored.slice(this.#keysPrefix.length);
     if (row === null) {
-      if (this.#memtable.delete(stored)) this.#keys -= 1;
-      return;
+      if (!this.#memtable.delete(stored)) return;
+      this.#keys -= 1;
+      return this.#log.add(this.#index, key, null);
     }
     stampVersion(row, this.#index);
+    this.#log.add(this.#index, key, row);
     if (this.#memtable.put(stored, row)) this.#keys += 1;
     const deadline = deadlineOf(row);
-    if (deadline !== 0) this.#sweeper.note(stored.slice(this.#keysPrefix.length), deadline);
+    if (deadline !== 0) this.#sweeper.note(key, deadline);
     if (!isCollection(row)) return;
     this.#collections += 1;
     links.after ??= new Set();

@@ -1,6 +1,6 @@
 import { assert } from "../../base/assert.ts";
-import type { GroupStatus } from "../../contract/group.ts";
-import type { Instant, NodeId, WallClock } from "../../contract/ids.ts";
+import type { GroupCall, GroupStatus } from "../../contract/group.ts";
+import type { Instant, NodeId, RequestId, WallClock } from "../../contract/ids.ts";
 import type { Input, Protocol } from "../../contract/protocol.ts";
 import type { RecoveredRecord } from "../../contract/record.ts";
 import type { StateMachine } from "../../contract/state-machine.ts";
@@ -16,6 +16,7 @@ import {
   startPreVote,
 } from "./election.ts";
 import { entryAt } from "./entry.ts";
+import { Feeds } from "./feeds.ts";
 import { onAppendEntries, onAppendWhileInstalling, sendAck } from "./follower.ts";
 import { Forwarding } from "./forwarding.ts";
 import {
@@ -60,6 +61,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
   readonly #snapshots: Snapshots;
   readonly #proposals: Proposals;
   readonly #forwarding: Forwarding;
+  readonly #feeds: Feeds;
   readonly #transfers: TransferCalls;
   /** The leadership that `#proposals` works for, to notice when it began or ended. */
   #served: Leadership | null = null;
@@ -81,6 +83,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
     this.#proposals = new Proposals(this.#raft, this.#applier);
     this.#forwarding = new Forwarding(this.#raft, this.#applier, parts.boot);
     this.#transfers = new TransferCalls(this.#raft, parts.boot);
+    this.#feeds = new Feeds(this.#applier);
     this.#lastStepAt = now;
     this.#restoreRows(parts.memtable);
   }
@@ -146,12 +149,11 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
         this.#onMessage(input.from, input.message, now, out);
         break;
       case "request":
-        if (input.command.kind !== "transfer") {
-          this.#forwarding.request(input.id, input.command, out);
-        } else this.#transfers.request(input.id, input.command, out);
+        this.#onRequest(input.id, input.command, now, out);
         break;
       case "cancel":
         this.#forwarding.cancel(input.id);
+        this.#feeds.cancel(input.id);
         this.#transfers.cancel(input.id);
         break;
       case "written":
@@ -165,6 +167,17 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
         break;
     }
     this.#followLeadership();
+  }
+
+  #onRequest(id: RequestId, call: GroupCall, now: Instant, out: Out): void {
+    switch (call.kind) {
+      case "transfer":
+        return this.#transfers.request(id, call, out);
+      case "changes":
+        return this.#feeds.request(id, call, now, out);
+      default:
+        return this.#forwarding.request(id, call, out);
+    }
   }
 
   /**
@@ -246,6 +259,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
     this.#followLeadership();
     advanceCommit(this.#raft);
     if (this.#mayApply(out)) this.#apply(out);
+    this.#feeds.settle(now, out);
     this.#forwarding.expire(now, out);
     this.#forward(now, out);
     this.#forwarding.endUnrepeatable(out);
@@ -354,6 +368,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
     const raft = this.#raft;
     if (this.#backlog || this.#snapshots.isDue) return this.#lastStepAt;
     let deadline = this.#forwarding.deadline() ?? Number.POSITIVE_INFINITY;
+    deadline = Math.min(deadline, this.#feeds.deadline() ?? deadline);
     deadline = Math.min(deadline, this.#transfers.deadline() ?? deadline);
     if (raft.isLeader) {
       deadline = Math.min(deadline, leaderDeadline(raft));
