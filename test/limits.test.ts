@@ -10,6 +10,7 @@ import { SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN } from "../src/core/log/format.ts"
 import { CHANGE_LOG_LIMITS } from "../src/core/replication/single-leader/change-log.ts";
 import { FEEDS_MAX } from "../src/core/replication/single-leader/feeds.ts";
 import { RAFT_LIMITS } from "../src/core/replication/single-leader/raft.ts";
+import { SESSION_GROUPS_MAX } from "../src/core/sessions/session-token.ts";
 import { FRAME_BYTES_MAX, HANDSHAKE_BYTES_MAX } from "../src/core/wire/frame.ts";
 import { RESP_LIMITS, UNAUTHENTICATED_LIMITS } from "../src/core/wire/resp-parser.ts";
 import { PEER_LIMITS } from "../src/host/peer-link.ts";
@@ -31,6 +32,7 @@ const CONSTANTS: Readonly<Record<string, number | Readonly<Record<string, number
   SEGMENT_BYTES_MAX,
   CHECKPOINT_LOG_BYTES_DEFAULT,
   CHECKPOINT_MEMTABLE_BYTES_DEFAULT,
+  SESSION_GROUPS_MAX,
 };
 
 const page = readFileSync(join(ROOT, "docs/limits.md"), "utf8");

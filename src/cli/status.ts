@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { formatAddress } from "../host/address.ts";
-import type { ClusterStatus } from "../host/cluster-status.ts";
+import type { ClusterStatus, ReplicaEntry } from "../host/cluster-status.ts";
 import { EXIT, StartError } from "../host/exit-codes.ts";
 import { resolveTargets, type TargetOptions, withTarget } from "./options.ts";
 import { table } from "./output.ts";
@@ -52,6 +52,13 @@ function isWhole(status: ClusterStatus): boolean {
   return alive && status.keyspaces.every((keyspace) => keyspace.leader !== null);
 }
 
+/** Of a replica that does not answer, what its leader knows. */
+function lagOf(replica: ReplicaEntry, known: boolean): [behind: string, stale: string] {
+  const lag = known ? replica : replica.seenByLeader;
+  if (lag === null) return ["", ""];
+  return [String(lag.lagEntries), lag.lagMs === null ? "unknown" : `${lag.lagMs} ms`];
+}
+
 /** The status for people. */
 export function describeStatus(status: ClusterStatus): string {
   const nodes = [["node", "state", "pid", "Redis clients", "HTTP", "peers"]];
@@ -77,8 +84,7 @@ export function describeStatus(status: ClusterStatus): string {
         replica.role,
         known ? String(replica.commitIndex) : "",
         known ? String(replica.appliedIndex) : "",
-        known ? String(replica.lagEntries) : "",
-        replica.lagMs === null ? (known ? "unknown" : "") : `${replica.lagMs} ms`,
+        ...lagOf(replica, known),
       ]);
     }
     parts.push(`Keyspace ${number} (${name}), ${model}, ${led}, term ${term}`, table(rows));

@@ -36,8 +36,8 @@ export interface AnswerMeta {
   readonly index: number;
   /** Nodes known to hold the write durably when it was answered; 0 for a read. */
   readonly durable: number;
-  /** The leader that answered; null where a replica did by itself. */
-  readonly leader: string | null;
+  /** The node whose replica answered; null where none did. */
+  readonly node: string | null;
   /** Covers the session up to this answer; null where the engine gives none. */
   readonly token: string | null;
   /** No more than this old, as measured; null where it is not known. */

@@ -367,9 +367,9 @@ function metaOf(reply: Reply): AnswerMeta {
     term: number("term") ?? 0,
     index: number("index") ?? 0,
     durable: number("durable") ?? 0,
-    leader: text("leader"),
+    node: text("node"),
     token: text("token"),
-    stalenessMs: number("staleness"),
+    stalenessMs: number("stale_ms"),
   };
 }
 

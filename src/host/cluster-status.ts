@@ -31,6 +31,17 @@ export interface ReplicaEntry {
   readonly lagEntries: number;
   /** Bound of the replica's staleness (LEAD6); null while none is known. */
   readonly lagMs: number | null;
+  /**
+   * What the leader knows of this follower, also while it does not answer itself. Null for the
+   * leader, and while no leader answers.
+   */
+  readonly seenByLeader: LagSeen | null;
+}
+
+/** How far a follower is behind by its last answer to the leader, and by the leader's clock. */
+export interface LagSeen {
+  readonly lagEntries: number;
+  readonly lagMs: number | null;
 }
 
 /** One keyspace in `/status`. */
@@ -118,7 +129,8 @@ function keyspaceEntry(
       group.term > newest.term || (group.term === newest.term && newest.leader === null);
     if (better) newest = group;
   }
-  const replicas = nodes.map(({ id }) => replicaEntry(id, seen.get(id)));
+  const leader = newest.leader === null ? undefined : seen.get(newest.leader);
+  const replicas = nodes.map(({ id }) => replicaEntry(id, seen.get(id), leader));
   const { name, model } = own;
   return { name, number, model, leader: newest.leader, term: newest.term, replicas };
 }
@@ -126,14 +138,21 @@ function keyspaceEntry(
 function replicaEntry(
   node: NodeId,
   group: LocalStatus["keyspaces"][number] | undefined,
+  leader: LocalStatus["keyspaces"][number] | undefined,
 ): ReplicaEntry {
+  const peer = leader?.peers.find((one) => one.node === node);
+  const seenByLeader =
+    peer === undefined ? null : { lagEntries: peer.lagEntries, lagMs: rounded(peer.lagMs) };
   if (group === undefined) {
     const none = { commitIndex: 0, appliedIndex: 0, lagEntries: 0, lagMs: null };
-    return { node, role: "unreachable", ...none };
+    return { node, role: "unreachable", ...none, seenByLeader };
   }
   const { role, commitIndex, appliedIndex, lagEntries, lagMs } = group;
-  const rounded = lagMs === null ? null : Math.round(lagMs);
-  return { node, role, commitIndex, appliedIndex, lagEntries, lagMs: rounded };
+  return { node, role, commitIndex, appliedIndex, lagEntries, lagMs: rounded(lagMs), seenByLeader };
+}
+
+function rounded(ms: number | null): number | null {
+  return ms === null ? null : Math.round(ms);
 }
 
 /** Asks one node for its own status over HTTP; null if it does not give one in time. */

@@ -35,6 +35,12 @@ function group(change: Partial<Group> = {}): Group {
   };
 }
 
+/** The followers of n1, as it knows them. */
+const PEERS = [
+  { node: "n2", matchIndex: 19, state: "replicate", lagEntries: 1, lagMs: 40.6 },
+  { node: "n3", matchIndex: 11, state: "probe", lagEntries: 9, lagMs: null },
+];
+
 function nodeStatus(node: string, change: Partial<Group> = {}, draining = false): NodeStatus {
   return {
     node,
@@ -59,7 +65,9 @@ function createApi(change: Partial<HttpApiOptions> = {}) {
     pid: 41,
     self: () => addresses(1),
     nodes: [addresses(1), addresses(2), addresses(3)],
-    status: async () => nodeStatus("n1", { role: "leader", lagEntries: 0, lagMs: 0 }),
+    status: async () => {
+      return nodeStatus("n1", { role: "leader", lagEntries: 0, lagMs: 0, peers: PEERS });
+    },
     askNode: async () => null,
     ...change,
   });
@@ -150,9 +158,15 @@ describe("/status", () => {
           leader: "n1",
           term: 3,
           replicas: [
-            replica("n1", "leader", 20, 18, 0, 0),
-            replica("n2", "follower", 20, 18, 2, 13),
-            replica("n3", "unreachable", 0, 0, 0, null),
+            { ...replica("n1", "leader", 20, 18, 0, 0), seenByLeader: null },
+            {
+              ...replica("n2", "follower", 20, 18, 2, 13),
+              seenByLeader: { lagEntries: 1, lagMs: 41 },
+            },
+            {
+              ...replica("n3", "unreachable", 0, 0, 0, null),
+              seenByLeader: { lagEntries: 9, lagMs: null },
+            },
           ],
         },
       ],
@@ -189,7 +203,8 @@ describe("/metrics", () => {
   it("has totals and the groups' state, from a registry of its own", async () => {
     const metrics = new Metrics();
     const other = new Metrics();
-    const status = async () => nodeStatus("n1", { role: "leader" });
+    let peers: Group["peers"] = PEERS;
+    const status = async () => nodeStatus("n1", { role: "leader", peers });
     metrics.observe({
       connections: () => 2,
       queuedInputs: () => 0,
@@ -212,9 +227,20 @@ describe("/metrics", () => {
     expect(text).toContain('\ntrefoil_peer_queue_bytes{peer="n2"} 9\n');
     expect(text).toContain('\ntrefoil_group_commit_index{keyspace="default"} 20\n');
     expect(text).toContain('\ntrefoil_group_is_leader{keyspace="default"} 1\n');
+    for (const line of [
+      'lag_entries{keyspace="default",peer="n2"} 1',
+      'lag_ms{keyspace="default",peer="n2"} 40.6',
+      'lag_entries{keyspace="default",peer="n3"} 9',
+      'lag_ms{keyspace="default",peer="n3"} -1',
+    ]) {
+      expect(text).toContain(`\ntrefoil_group_follower_${line}\n`);
+    }
+    // A node that leads no more says nothing about followers.
+    peers = [];
     expect(text).toContain('\ntrefoil_turn_inputs_bucket{le="4"} 1\n');
     const again = await (await api.request("/metrics", { headers: host })).text();
     expect(again).toContain("\ntrefoil_commands_total 7\n");
+    expect(again).not.toContain("trefoil_group_follower_lag_entries{");
     expect((await other.scrape()).text).toContain("\ntrefoil_commands_total 0\n");
     metrics.close();
     other.close();

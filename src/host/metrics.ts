@@ -153,7 +153,9 @@ export class Metrics {
     const lagMs = gauge("lag_ms", "Bound of this replica's staleness; -1 while unknown");
     const keys = gauge("keys", "Keys held");
     const leads = gauge("is_leader", "1 on the leader");
+    const followers = this.#followerGauges();
     this.#refresh = async () => {
+      followers.reset();
       for (const group of (await status()).keyspaces) {
         const labels = { keyspace: group.name };
         term.set(labels, group.term);
@@ -163,7 +165,30 @@ export class Metrics {
         lagMs.set(labels, group.lagMs ?? -1);
         keys.set(labels, group.keys);
         leads.set(labels, group.role === "leader" ? 1 : 0);
+        followers.set(group);
       }
+    };
+  }
+
+  /** What a leader knows of its followers; a node that leads no more shows none. */
+  #followerGauges(): { reset(): void; set(group: NodeStatus["keyspaces"][number]): void } {
+    const gauge = (name: string, help: string) => {
+      const labels = { labelNames: ["keyspace", "peer"] as const, registers: [this.#registry] };
+      return new Gauge({ name: `trefoil_group_follower_${name}`, help, ...labels });
+    };
+    const entries = gauge("lag_entries", "On the leader: entries committed and not applied there");
+    const ms = gauge("lag_ms", "On the leader: bound of the age of its state; -1 while unknown");
+    return {
+      reset() {
+        entries.reset();
+        ms.reset();
+      },
+      set({ name: keyspace, peers }) {
+        for (const { node: peer, lagEntries, lagMs } of peers) {
+          entries.set({ keyspace, peer }, lagEntries);
+          ms.set({ keyspace, peer }, lagMs ?? -1);
+        }
+      },
     };
   }
 

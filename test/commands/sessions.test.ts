@@ -4,7 +4,9 @@ import { LIMITS } from "../../src/core/commands/limits.ts";
 import { ScanCursors } from "../../src/core/commands/scan-cursors.ts";
 import { CALL_DEFAULTS } from "../../src/core/commands/session.ts";
 import { parseWait, parseWith } from "../../src/core/commands/trefoil.ts";
+import { NO_META } from "../../src/core/contract/group.ts";
 import { error, integer, NULL, OK, type Reply, redisError } from "../../src/core/contract/reply.ts";
+import { encodeToken, SESSION_GROUPS_MAX } from "../../src/core/sessions/session-token.ts";
 import { InProcessTarget } from "../differential/targets.ts";
 
 function words(...texts: string[]): Uint8Array[] {
@@ -44,6 +46,9 @@ function plain(reply: Reply): unknown {
     }
   }
 }
+
+/** The token of a session that has seen nothing, in the cluster of `serverView`. */
+const TOKEN_OF_NOTHING = encodeToken("c1", []);
 
 function ask(target: InProcessTarget, ...texts: string[]): unknown {
   return plain(call(target, ...texts));
@@ -171,10 +176,12 @@ describe("TREFOIL.WITH", () => {
     );
     expect(parseWith(args)).toEqual({
       options: { timeoutMs: 200, w: "all", r: "local", meta: true },
+      token: null,
       rest: words("GET", "--"),
     });
     expect(parseWith(words("TREFOIL.WITH", "--", "PING"))).toEqual({
       options: {},
+      token: null,
       rest: words("PING"),
     });
     expect(parseWith(words("trefoil.with", "W", "2", "--", "SET", "k", "v"))).toMatchObject({
@@ -195,20 +202,50 @@ describe("TREFOIL.WITH", () => {
       "ERR W takes leader, majority, all or a number of nodes of at least 1",
     ],
     [["W", "--", "PING"], "ERR W takes leader, majority, all or a number of nodes of at least 1"],
-    [["R", "stale", "--", "PING"], "ERR R takes linearizable or local"],
     [
-      ["R", "session", "--", "PING"],
-      "ERR R session and R bounded come in a later version of Trefoil",
+      ["R", "stale", "--", "PING"],
+      "ERR R takes linearizable, session, local, or bounded and milliseconds",
     ],
-    [["TOKEN", "x", "--", "PING"], "ERR the option TOKEN comes in a later version of Trefoil"],
+    [["R", "--", "PING"], "ERR R takes linearizable, session, local, or bounded and milliseconds"],
+    [["R", "bounded", "--", "PING"], "ERR R bounded takes milliseconds from 1 to 86400000"],
+    [["R", "bounded", "0", "--", "PING"], "ERR R bounded takes milliseconds from 1 to 86400000"],
+    [
+      ["R", "bounded", "86400001", "--", "PING"],
+      "ERR R bounded takes milliseconds from 1 to 86400000",
+    ],
+    [["PREFER", "n2", "--", "PING"], "ERR PREFER takes nearest, the node that is asked, or leader"],
+    [["TOKEN", "--", "PING"], "ERR TOKEN takes a session's token"],
     [["ID", "x", "--", "PING"], "ERR the option ID comes in a later version of Trefoil"],
     [["TIMEOUT", "0", "--", "PING"], "ERR TIMEOUT takes milliseconds from 1 to 86400000"],
     [["TIMEOUT", "86400001", "--", "PING"], "ERR TIMEOUT takes milliseconds from 1 to 86400000"],
-    [["BOGUS", "--", "PING"], "ERR unknown option 'BOGUS': it may be W, R, TIMEOUT or META"],
+    [
+      ["BOGUS", "--", "PING"],
+      "ERR unknown option 'BOGUS': it may be W, R, PREFER, TOKEN, TIMEOUT or META",
+    ],
   ])("%j", (rest, expected) => {
     const parsed = parseWith(words("TREFOIL.WITH", ...rest));
     if (!("kind" in parsed)) throw new Error("it was taken");
     expect(plain(parsed)).toBe(expected);
+  });
+
+  test("a session's read and a bounded one, with a preference and a token", () => {
+    const session = words("TREFOIL.WITH", "r", "Session", "token", "abc", "--", "GET", "k");
+    expect(parseWith(session)).toEqual({
+      options: { r: "session" },
+      token: encodeUtf8("abc"),
+      rest: words("GET", "k"),
+    });
+    const bounded = words("TREFOIL.WITH", "R", "bounded", "250", "PREFER", "leader", "--", "PING");
+    expect(parseWith(bounded)).toMatchObject({ options: { r: 250, prefer: "leader" } });
+    const longest = words(
+      "TREFOIL.WITH",
+      "R",
+      "BOUNDED",
+      String(LIMITS.timeoutMsMax),
+      "--",
+      "PING",
+    );
+    expect(parseWith(longest)).toMatchObject({ options: { r: LIMITS.timeoutMsMax } });
   });
 
   test("the longest timeout is taken", () => {
@@ -239,16 +276,26 @@ describe("TREFOIL.DEFAULTS, TREFOIL.LAST and TREFOIL.EXPLAIN", () => {
     expect(ask(target, "TREFOIL.DEFAULTS")).toEqual({
       w: "majority",
       r: "linearizable",
+      prefer: "nearest",
       timeout: null,
     });
     expect(ask(target, "TREFOIL.DEFAULTS", "W", "all")).toBe("OK");
     expect(ask(target, "TREFOIL.DEFAULTS", "R", "local", "TIMEOUT", "50")).toBe("OK");
-    expect(ask(target, "TREFOIL.DEFAULTS")).toEqual({ w: "all", r: "local", timeout: 50 });
+    expect(ask(target, "TREFOIL.DEFAULTS")).toMatchObject({ w: "all", r: "local", timeout: 50 });
+    expect(ask(target, "TREFOIL.DEFAULTS", "R", "bounded", "90", "PREFER", "leader")).toBe("OK");
+    expect(ask(target, "TREFOIL.DEFAULTS")).toMatchObject({ r: "bounded 90", prefer: "leader" });
+    expect(ask(target, "TREFOIL.DEFAULTS", "R", "local", "PREFER", "nearest")).toBe("OK");
     expect(ask(target, "TREFOIL.DEFAULTS", "W", "x")).toContain("ERR W takes");
     expect(ask(target, "TREFOIL.DEFAULTS", "META")).toBe(
       "ERR META is for single calls: use TREFOIL.WITH",
     );
-    expect(target.session.defaults).toEqual({ w: "all", r: "local", timeoutMs: 50, meta: false });
+    expect(ask(target, "TREFOIL.DEFAULTS", "TOKEN", "x")).toBe(
+      "ERR TOKEN is for single calls: use TREFOIL.WITH or TREFOIL.TOKEN",
+    );
+    expect(target.session.defaults).toEqual({
+      ...CALL_DEFAULTS,
+      ...{ w: "all", r: "local", timeoutMs: 50 },
+    });
     expect(ask(target, "TREFOIL.DEFAULTS", "RESET")).toBe("OK");
     expect(target.session.defaults).toEqual(CALL_DEFAULTS);
   });
@@ -256,20 +303,21 @@ describe("TREFOIL.DEFAULTS, TREFOIL.LAST and TREFOIL.EXPLAIN", () => {
   test("the last command's meta and outcome", () => {
     const target = new InProcessTarget();
     expect(ask(target, "TREFOIL.LAST")).toBeNull();
-    const meta = { term: 4, index: 17, durable: 2, leader: "n2" };
+    const meta = { term: 4, index: 17, durable: 2, node: "n2", staleMs: null };
     target.session.last = { command: "set", meta, reply: OK };
     expect(ask(target, "TREFOIL.LAST")).toEqual({
-      ...{ command: "set", term: 4, index: 17, durable: 2, leader: "n2" },
-      ...{ error: null, outcome: "applied" },
+      ...{ command: "set", term: 4, index: 17, durable: 2, node: "n2", stale_ms: null },
+      ...{ error: null, outcome: "applied", token: TOKEN_OF_NOTHING },
     });
-    const late = { ...meta, leader: null };
+    const late = { ...meta, node: null, staleMs: 12.2 };
     target.session.last = { command: "set", meta: late, reply: error("TIMEOUT", "Too late.") };
     expect(ask(target, "TREFOIL.LAST")).toMatchObject({ error: "TIMEOUT", outcome: "unknown" });
     target.session.last = { command: "", meta: late, reply: redisError("unknown command") };
     expect(ask(target, "TREFOIL.LAST")).toMatchObject({
       error: "ERR",
       outcome: "not-applied",
-      leader: null,
+      node: null,
+      stale_ms: 13,
     });
   });
 
@@ -282,6 +330,49 @@ describe("TREFOIL.DEFAULTS, TREFOIL.LAST and TREFOIL.EXPLAIN", () => {
       meaning: "Too many requests are waiting on this node. Send fewer at a time, or wait.",
     });
     expect(ask(target, "TREFOIL.EXPLAIN", "x")).toContain("no such error code");
+  });
+});
+
+describe("TREFOIL.TOKEN", () => {
+  const PLACE = { term: 3, index: 17 };
+
+  test("shows the session's places, takes a token over, and begins anew", () => {
+    const target = new InProcessTarget();
+    expect(ask(target, "TREFOIL.TOKEN")).toBe(TOKEN_OF_NOTHING);
+    target.session.places.move(0, PLACE);
+    const token = String(ask(target, "TREFOIL.TOKEN"));
+    expect(token).toBe(encodeToken("c1", [[0, PLACE]]));
+    const other = new InProcessTarget();
+    expect(ask(other, "TREFOIL.TOKEN", token)).toBe("OK");
+    expect(other.session.places.in(0)).toEqual(PLACE);
+    expect(ask(other, "TREFOIL.TOKEN", "reset")).toBe("OK");
+    expect(other.session.places.in(0)).toBeNull();
+    ask(target, "RESET");
+    expect(target.session.places.in(0)).toBeNull();
+  });
+
+  test("says what is wrong with what is no token", () => {
+    const target = new InProcessTarget();
+    expect(ask(target, "TREFOIL.TOKEN", "x y")).toMatch(
+      /^TOKEN This is no session token.* not-applied$/,
+    );
+    expect(ask(target, "TREFOIL.TOKEN", encodeToken("c2", []))).toMatch(/^TOKEN .*another cluster/);
+    expect(ask(target, "TREFOIL.TOKEN", "a", "b")).toBe(
+      "ERR wrong number of arguments for 'trefoil.token' command",
+    );
+  });
+
+  test("is for as many keyspaces as the limit says; with one more there is none", () => {
+    const target = new InProcessTarget();
+    for (let group = 0; group < SESSION_GROUPS_MAX; group += 1) {
+      target.session.places.move(group, PLACE);
+    }
+    const token = String(ask(target, "TREFOIL.TOKEN"));
+    expect(ask(new InProcessTarget(), "TREFOIL.TOKEN", token)).toBe("OK");
+    target.session.places.move(SESSION_GROUPS_MAX, PLACE);
+    expect(ask(target, "TREFOIL.TOKEN")).toMatch(/^LIMIT .* not-applied$/);
+    target.session.last = { command: "get", meta: NO_META, reply: OK };
+    expect(ask(target, "TREFOIL.LAST")).toMatchObject({ token: null });
   });
 });
 
@@ -360,7 +451,7 @@ describe("the node", () => {
     expect(ask(target, "INFO", "replication")).toBe(
       "# Replication\r\nrole:master\r\nconnected_slaves:2\r\n" +
         "trefoil_keyspace0:name=default,model=singleLeader,role=leader,leader=n1,term=3," +
-        "commit_index=12,applied_index=12,last_index=13,lag_entries=0,lag_ms=0,halted=0,peer_n2=replicate:11\r\n",
+        "commit_index=12,applied_index=12,last_index=13,lag_entries=0,lag_ms=0,halted=0,peer_n2=replicate:11,peer_n2_lag_entries=2,peer_n2_lag_ms=41\r\n",
     );
     const all = String(ask(target, "INFO"));
     for (const line of [

@@ -270,7 +270,7 @@ export function serverView(session: ClientSession, keyspace: TestKeyspace): Serv
         lagMs: 0,
         ...keyspace.state.counts,
         halted: null,
-        peers: [{ node: "n2", matchIndex: 11, state: "replicate" }],
+        peers: [{ node: "n2", matchIndex: 11, state: "replicate", lagEntries: 2, lagMs: 40.5 }],
       },
     ],
   };

@@ -133,7 +133,7 @@ describe("open", { timeout: 30_000 }, () => {
     await expect(other.default.get("n")).rejects.toMatchObject({ code: "NUMBER_OVERFLOW" });
     expect(await other.default.getBigInt("n")).toBe(2n ** 60n);
     const { value, meta } = await other.default.withMeta().decrement("n", 2n ** 60n);
-    expect([value, meta.durable, meta.leader]).toEqual([0, 1, "n1"]);
+    expect([value, meta.durable, meta.node]).toEqual([0, 1, "n1"]);
   });
 
   test("a feed tells every change with its value, and goes on from a token", async () => {

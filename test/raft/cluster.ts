@@ -1,7 +1,10 @@
 import type { MutantId } from "../../src/core/base/mutants.ts";
 import type {
+  GroupCall,
   GroupReply,
+  LogPlace,
   ReadConcern,
+  ReadPreference,
   ReplyMeta,
   WriteConcern,
 } from "../../src/core/contract/group.ts";
@@ -36,7 +39,28 @@ export interface CallSettings {
   readonly deadlineMs?: number;
 }
 
+export interface ReadSettings extends CallSettings {
+  readonly concern?: ReadConcern;
+  /** What the session of a `session` read has seen. */
+  readonly place?: LogPlace | null;
+  readonly prefer?: ReadPreference;
+}
+
 const ROUNDS_MAX = 2000;
+
+function readCall(
+  call: Pick<Extract<GroupCall, { kind: "read" }>, "connection" | "payload" | "deadline">,
+  concern: ReadConcern,
+  place: LogPlace | null,
+  prefer: ReadPreference,
+): GroupCall {
+  if (concern === "linearizable" || concern === "local") return { ...call, kind: "read", concern };
+  const condition =
+    concern === "session"
+      ? ({ kind: "session", places: place === null ? [] : [place] } as const)
+      : ({ kind: "bounded", staleMsMax: concern } as const);
+  return { ...call, kind: "replicaRead", condition, prefer };
+}
 
 /**
  * Replicas of one group, a wire that holds every message until the test delivers or drops it, and
@@ -104,14 +128,13 @@ export class Cluster {
   read(
     name: NodeId,
     text: string,
-    { concern = "linearizable", ...settings }: CallSettings & { concern?: ReadConcern } = {},
+    { concern = "linearizable", ...settings }: ReadSettings = {},
   ): number {
-    const { connection = 1, deadlineMs = 2000 } = settings;
+    const { connection = 1, deadlineMs = 2000, place = null, prefer = "nearest" } = settings;
     const node = this.node(name);
     this.#tickets += 1;
-    const deadline = node.now + deadlineMs;
-    const call = { kind: "read", connection, payload: payload(text), concern, deadline } as const;
-    node.call(this.#tickets, call);
+    const call = { connection, payload: payload(text), deadline: node.now + deadlineMs };
+    node.call(this.#tickets, readCall(call, concern, place, prefer));
     return this.#tickets;
   }
 

@@ -23,6 +23,11 @@ const ROWS: Readonly<Record<MutantId, Row>> = {
   L20: { scenario: "new-leader-reads-late", sign: /c2 GET a => "old"/ },
   L51: { scenario: "late-timeout-now", sign: /leader completeness: n2 of term 2 lacks 5/ },
   L52: { scenario: "transfer-to-named", sign: /n1->n3 timeoutNow/ },
+  L36: { scenario: "session-read-on-follower", sign: /n2 c3 GET a => "old"/ },
+  L53: { scenario: "session-lost", sign: /n3 c3 GET a => "0"/ },
+  L54: { scenario: "late-stamp", sign: /n2 c2 GET a => "old"/ },
+  L55: { scenario: "stamp-of-earlier-start", sign: /n2 c3 GET a => "old"/ },
+  L56: { scenario: "bounded-read-of-deposed-leader", sign: /n1 c3 GET a => "old"/ },
   L21: { scenario: "forward-repeated-once", sign: /GET n => "([3-9])" @(7|8)/ },
 };
 

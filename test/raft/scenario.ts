@@ -1,6 +1,6 @@
 import { decodeUtf8 } from "../../src/core/base/bytes.ts";
 import type { MutantId } from "../../src/core/base/mutants.ts";
-import type { WriteConcern } from "../../src/core/contract/group.ts";
+import type { LogPlace, ReadConcern, WriteConcern } from "../../src/core/contract/group.ts";
 import {
   entryKind,
   entryPayload,
@@ -159,7 +159,12 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   heal: on((cluster) => cluster.heal()),
   sync: on((cluster, name) => void cluster.sync(name!)),
   crash: on((cluster, name) => cluster.crash(name!)),
-  restart: on((cluster, name) => cluster.restart(name!)),
+  // restart NODE [clock=MS]: the new process's monotonic clock begins there.
+  restart: on((cluster, name, ...args) => {
+    const clock = option(args, "clock");
+    if (clock !== null) cluster.node(name!).now = Number(clock);
+    cluster.restart(name!);
+  }),
   checkpoint: on((cluster, name) => cluster.checkpoint(name!)),
   stabilize: on((cluster) => cluster.stabilize()),
   advance: on((cluster, ms) => cluster.advance(Number(ms))),
@@ -185,6 +190,11 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   link: on((cluster, name, peer, state) => cluster.link(name!, peer!, state === "up")),
   // deliver|drop|repeat [KIND] [FROM->TO]: what is under way now; repeat delivers a copy.
   deliver: on((cluster, ...args) => void cluster.deliver(matching(args))),
+  // The oldest message that matches goes alone.
+  "deliver-first": on((cluster, ...args) => {
+    const first = cluster.wire.find(matching(args));
+    for (const packet of cluster.take((other) => other === first)) cluster.deliverOne(packet);
+  }),
   // The newest message that matches goes first.
   "deliver-last": on((cluster, ...args) => {
     const matches = cluster.wire.filter(matching(args));
@@ -203,13 +213,18 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
     called(cluster.write(name!, text, { ...settings, concern }), `${name} ${connection} ${text}`);
     return undefined;
   },
-  // read NODE CONNECTION [local] [timeout=MS] COMMAND
+  // read NODE CONNECTION [local | session [place=TERM.INDEX] | bounded=MS] [prefer=leader]
+  //   [timeout=MS] COMMAND
   read(cluster, [name, connection, ...args], { called }) {
-    const isLocal = args[0] === "local";
-    const text = textOf(isLocal ? args.slice(1) : args);
-    const concern = isLocal ? "local" : "linearizable";
+    const text = textOf(args.filter((arg) => arg !== "local" && arg !== "session"));
     const settings = { connection: connectionOf(connection!), ...timeoutOf(args) };
-    called(cluster.read(name!, text, { ...settings, concern }), `${name} ${connection} ${text}`);
+    const ticket = cluster.read(name!, text, {
+      ...settings,
+      concern: readConcernOf(args),
+      place: placeOf(option(args, "place")),
+      prefer: option(args, "prefer") === "leader" ? "leader" : "nearest",
+    });
+    called(ticket, `${name} ${connection} ${text}`);
     return undefined;
   },
   // wait NODE CONNECTION REPLICAS [timeout=MS]
@@ -227,6 +242,15 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   },
   status(cluster, _, { print }) {
     for (const node of cluster.nodes) print(statusOf(cluster, node.name));
+    return undefined;
+  },
+  // How old each node's state is at most, by its own clock.
+  age(cluster, _, { print }) {
+    for (const node of cluster.nodes) {
+      if (!node.isUp) continue;
+      const { lagMs } = node.replica.status(node.now);
+      print(`${node.name} ${lagMs === null ? "unknown" : `${Math.round(lagMs)} ms`}`);
+    }
     return undefined;
   },
   log(cluster, [name], { print }) {
@@ -258,6 +282,17 @@ function timeoutOf(args: readonly string[]): { deadlineMs?: number } {
 
 function connectionOf(text: string): number {
   return Number(text.slice(1));
+}
+
+function readConcernOf(args: readonly string[]): ReadConcern {
+  const bound = option(args, "bounded");
+  if (bound !== null) return Number(bound);
+  return args[0] === "local" || args[0] === "session" ? args[0] : "linearizable";
+}
+
+function placeOf(text: string | null): LogPlace | null {
+  const [term, index] = (text ?? "").split(".");
+  return text === null ? null : { term: Number(term), index: Number(index) };
 }
 
 function concernOf(text: string): WriteConcern {

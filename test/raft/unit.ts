@@ -45,6 +45,7 @@ export interface RaftSettings {
   /** Terms of the log's entries, from index 1 on; all durable. */
   readonly log?: readonly Term[];
   readonly mutant?: MutantId | null;
+  readonly boot?: number;
 }
 
 /** Raft's state on n1 of three, as a test wants it. */
@@ -55,6 +56,7 @@ export function makeRaft({
   vote = null,
   log = [],
   mutant = null,
+  boot = 0,
 }: RaftSettings = {}): Raft {
   const raft = new Raft(
     {
@@ -69,6 +71,7 @@ export function makeRaft({
       mutant,
     },
     0,
+    boot,
   );
   raft.term = term;
   raft.vote = vote;

@@ -20,6 +20,11 @@ const ORACLES: Readonly<Record<MutantId, readonly string[]>> = {
   L21: ["exactly-once", "linearizability"],
   L51: ["leader-completeness", "state-machine-safety", "assertion"],
   L52: ["transfer-target"],
+  L36: ["program-order", "read-your-writes", "monotonic-reads", "session-lost"],
+  L53: ["session-lost"],
+  L54: ["freshness"],
+  L55: ["freshness"],
+  L56: ["freshness"],
 };
 
 describe("planted mistakes", () => {

@@ -1,5 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { checkBounded } from "../../src/testing/check/bounded-staleness.ts";
+import { checkSessions } from "../../src/testing/check/session-guarantees.ts";
 import { Scenario } from "../../src/testing/sim/scenario.ts";
+import { growthOf } from "../../src/testing/sim/workload.ts";
 
 const INCREMENT = { kind: "increment" } as const;
 const GET = { kind: "get" } as const;
@@ -116,4 +119,75 @@ describe("a cluster driven by hand", () => {
     expect(away!.replica!.inspect().raft.log.compactedIndex).toBeGreaterThan(50);
     expect(sim.ask(sim.connect(away!), "c0", GET, { r: "local" }).result).toBe("200");
   });
+
+  test("what a connection has seen itself does not hide that a token's write was lost", () => {
+    const sim = new Scenario();
+    const old = sim.leader();
+    const writer = sim.connect(old);
+    expect(sim.ask(writer, "c0", INCREMENT).result).toBe(1);
+    sim.partition([old], sim.others(old));
+    const write = { kind: "set", value: "lost" } as const;
+    const { outcome, token = null } = sim.ask(writer, "r0", write, { w: "leader", meta: true });
+    expect([outcome, token === null]).toEqual(["ok", false]);
+    sim.run(1_000);
+    const next = sim.leader();
+    expect(next).not.toBe(old);
+    const client = sim.connect(next);
+    expect(sim.ask(client, "c0", INCREMENT).result).toBe(2);
+    const lost = { outcome: "fail", result: undefined, error: "SESSION_LOST" };
+    expect(sim.ask(client, "r0", GET, { r: "session", token })).toEqual(lost);
+    expect(sim.ask(client, "r0", GET, { r: "session" })).toEqual({ outcome: "ok", result: null });
+    sim.heal();
+    expect(sim.converge()).toBe(true);
+    // The writer's own session has seen nothing since.
+    expect(sim.ask(writer, "r0", GET, { r: "session" })).toEqual(lost);
+  });
+
+  test("a token hides on another node that it lags, and never lets it answer with less", () => {
+    const sim = new Scenario();
+    const leader = sim.leader();
+    const [lagging, other] = sim.others(leader);
+    const writer = sim.connect(leader);
+    expect(sim.ask(writer, "c0", INCREMENT).result).toBe(1);
+    expect(sim.converge()).toBe(true);
+    sim.partition([lagging!], [leader, other!]);
+    const { token = null } = sim.ask(writer, "c0", INCREMENT, { meta: true });
+    expect(token).not.toBeNull();
+    const reader = sim.connect(lagging!);
+    expect(sim.ask(reader, "c0", GET, { r: "local" }).result).toBe("1");
+    const early = sim.ask(reader, "c0", GET, { r: "session", token, timeoutMs: 300 });
+    expect(early).toEqual({ outcome: "fail", result: undefined, error: "STALE" });
+    sim.heal();
+    expect(sim.ask(reader, "c0", GET, { r: "session", token }).result).toBe("2");
+    // From the first answer on, what the token told is the connection's own.
+    sim.partition([lagging!], [leader, other!]);
+    expect(sim.ask(reader, "c0", GET, { r: "session" }).result).toBe("2");
+    sim.heal();
+    expect(sim.ask(sim.connect(other!), "c0", GET, { r: "session", token }).result).toBe("2");
+    const { operations } = sim.history;
+    expect(checkSessions(operations, growthOf, () => undefined)).toBeNull();
+  });
+
+  test.each([1, 2, 3])(
+    "a bound holds across restarts of the node that gives it, seed %i",
+    (seed) => {
+      // Clocks begin anew at each start; the oracle compares every bound with the commits.
+      const sim = new Scenario({ seed, options: { instantBaseMsMax: 5 } });
+      const leader = sim.leader();
+      const [restarted] = sim.others(leader);
+      const writer = sim.connect(leader);
+      for (let round = 1; round <= 6; round += 1) {
+        expect(sim.ask(writer, "c0", INCREMENT).result).toBe(round);
+        expect(sim.ask(sim.connect(restarted!), "c0", GET, { r: 400 }).outcome).toBe("ok");
+        sim.run(40 * round);
+        restarted!.crash();
+        sim.run(10 * seed);
+        restarted!.boot();
+      }
+      expect(sim.ask(sim.connect(restarted!), "c0", GET, { r: 1, timeoutMs: 2_000 }).result).toBe(
+        "6",
+      );
+      expect(checkBounded(sim.history.operations, growthOf)).toBeNull();
+    },
+  );
 });

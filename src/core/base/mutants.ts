@@ -14,8 +14,13 @@ export const MUTANTS = {
   L19: "the leader answers reads without confirming that it leads",
   L20: "ReadIndex is used before an entry of the own term is committed",
   L21: "sessions do not detect duplicates",
+  L36: "a session read does not wait for the session's place",
   L51: "a vote for the target of a leadership transfer does not look at its log",
   L52: "the target of a leadership transfer is told to campaign before it holds everything",
+  L53: "a session read does not compare the term at the session's place",
+  L54: "a state is dated by when the leader's message came, not by the stamp in it",
+  L55: "a stamp of an earlier boot of the node counts",
+  L56: "a leader takes its own state for current without a confirmed round",
 } as const;
 
 /** The number of a planted mistake. */

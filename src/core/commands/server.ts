@@ -68,7 +68,10 @@ function replicationLine(keyspace: KeyspaceView): string {
     `halted=${keyspace.halted === null ? 0 : 1}`,
   ];
   for (const peer of keyspace.peers) {
-    fields.push(`peer_${peer.node}=${peer.state}:${peer.matchIndex}`);
+    const name = `peer_${peer.node}`;
+    fields.push(`${name}=${peer.state}:${peer.matchIndex}`);
+    fields.push(`${name}_lag_entries=${peer.lagEntries}`);
+    fields.push(`${name}_lag_ms=${peer.lagMs === null ? "" : Math.round(peer.lagMs)}`);
   }
   return `trefoil_keyspace${keyspace.number}:${fields.join(",")}`;
 }

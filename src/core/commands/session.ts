@@ -1,6 +1,7 @@
-import type { ReadConcern, ReplyMeta, WriteConcern } from "../contract/group.ts";
+import type { ReadConcern, ReadPreference, ReplyMeta, WriteConcern } from "../contract/group.ts";
 import type { ConnectionId, Instant } from "../contract/ids.ts";
 import type { Reply } from "../contract/reply.ts";
+import { SessionPlaces } from "../sessions/session-places.ts";
 import type { Transaction } from "./transactions.ts";
 import { WatchedKeys } from "./watched-keys.ts";
 
@@ -8,6 +9,8 @@ import { WatchedKeys } from "./watched-keys.ts";
 export interface CallOptions {
   readonly w: WriteConcern;
   readonly r: ReadConcern;
+  /** Who answers `session` and `bounded` reads. */
+  readonly prefer: ReadPreference;
   /** Until the call's deadline, ms; null for the node's default. */
   readonly timeoutMs: number | null;
   /** Whether the answer comes as `[reply, meta]`. */
@@ -18,6 +21,7 @@ export interface CallOptions {
 export const CALL_DEFAULTS: CallOptions = {
   w: "majority",
   r: "linearizable",
+  prefer: "nearest",
   timeoutMs: null,
   meta: false,
 };
@@ -42,6 +46,8 @@ export class ClientSession {
   /** Number of the selected keyspace. */
   keyspace = 0;
   defaults: CallOptions = CALL_DEFAULTS;
+  /** What the connection has written and read, and tokens have told it (LEAD7). */
+  places: SessionPlaces = new SessionPlaces();
   /** What TREFOIL.LAST shows; null before the first command. */
   last: CallMeta | null = null;
   name = "";
@@ -75,6 +81,7 @@ export class ClientSession {
     this.resp = 2;
     this.keyspace = 0;
     this.defaults = CALL_DEFAULTS;
+    this.places = new SessionPlaces();
     this.name = "";
     this.noEvict = false;
     this.noTouch = false;

@@ -138,8 +138,8 @@ export interface CommandFacts {
 /** Executed by the accepting node, in the connection's order. */
 export interface ConnectionCommand extends CommandFacts {
   readonly kind: "connection";
-  /** It shows something of the command before, and so waits until that one is answered. */
-  readonly afterPrevious?: boolean;
+  /** Whether it shows something of the commands before, and so waits until they are answered. */
+  isAfterPrevious?(args: Args): boolean;
   /** A command of Redis that we know and do not have; the reason, as in its reply. */
   readonly refused?: string;
   run(args: Args, session: ClientSession, server: ServerView): Reply;

@@ -1,10 +1,20 @@
 import { decodeUtf8 } from "../base/bytes.ts";
 import { ERRORS } from "../contract/errors.ts";
-import type { ReadConcern, ReplyMeta, WriteConcern } from "../contract/group.ts";
-import { array, bulkText, integer, NULL, OK, type Reply } from "../contract/reply.ts";
+import type { ReadConcern, ReadPreference, ReplyMeta, WriteConcern } from "../contract/group.ts";
+import { array, bulkText, error, integer, NULL, OK, type Reply } from "../contract/reply.ts";
+import { SessionPlaces } from "../sessions/session-places.ts";
+import { decodeToken, encodeToken, SESSION_GROUPS_MAX } from "../sessions/session-token.ts";
 import { type Args, isWord, parseI64 } from "./arguments.ts";
 import { LIMITS } from "./limits.ts";
-import { Refusal, refusalReply, refuse, refuseNotInteger } from "./refusal.ts";
+import {
+  Refusal,
+  refusalReply,
+  refuse,
+  refuseArity,
+  refuseLimit,
+  refuseNotInteger,
+} from "./refusal.ts";
+import type { ServerView } from "./server-view.ts";
 import { CALL_DEFAULTS, type CallMeta, type CallOptions, type ClientSession } from "./session.ts";
 import type { CommandSpec, ConnectionCommand, WaitCommand, WithCommand } from "./spec.ts";
 import { EVERY_MODEL } from "./spec.ts";
@@ -12,23 +22,26 @@ import { EVERY_MODEL } from "./spec.ts";
 /** Options while they are parsed; only those given are there. */
 type GivenOptions = { -readonly [K in keyof CallOptions]?: CallOptions[K] };
 
-/** Words of options that are known and come later, with what brings them. */
-const LATER = ["SESSION", "TOKEN", "ID"] as const;
+/** Words of options that are known and come later. */
+const LATER = ["ID"] as const;
 
-/**
- * The options of `TREFOIL.WITH option … -- command …` and the command, or an error reply. What is
- * not named keeps the connection's default.
- */
-export function parseWith(
-  args: Args,
-): { readonly options: Partial<CallOptions>; readonly rest: Args } | Reply {
+/** TREFOIL.WITH, taken apart. What the options do not name keeps the connection's default. */
+export interface ParsedWith {
+  readonly options: Partial<CallOptions>;
+  /** A session's token, as it was sent. */
+  readonly token: Uint8Array | null;
+  readonly rest: Args;
+}
+
+/** The options of `TREFOIL.WITH option … -- command …` and the command, or an error reply. */
+export function parseWith(args: Args): ParsedWith | Reply {
   try {
     const end = args.findIndex((arg, at) => at > 0 && isWord(arg, "--"));
     if (end === -1) refuse("TREFOIL.WITH needs -- between its options and the command");
     const rest = args.slice(end + 1);
     if (rest.length === 0) refuse("TREFOIL.WITH needs a command after --");
     if (isWord(rest[0]!, "TREFOIL.WITH")) refuse("TREFOIL.WITH may not be nested");
-    return { options: parseOptions(args, 1, end), rest };
+    return { ...parseOptions(args, 1, end), rest };
   } catch (failure) {
     return refusalReply(failure);
   }
@@ -50,8 +63,13 @@ export function parseWait(
   }
 }
 
-function parseOptions(args: Args, from: number, to: number): GivenOptions {
+function parseOptions(
+  args: Args,
+  from: number,
+  to: number,
+): { readonly options: GivenOptions; readonly token: Uint8Array | null } {
   const options: GivenOptions = {};
+  let token: Uint8Array | null = null;
   let at = from;
   while (at < to) {
     const word = args[at]!;
@@ -61,13 +79,20 @@ function parseOptions(args: Args, from: number, to: number): GivenOptions {
       continue;
     }
     const value = at + 1 < to ? args[at + 1] : undefined;
+    if (isWord(word, "R") && value !== undefined && isWord(value, "BOUNDED")) {
+      options.r = parseBound(at + 2 < to ? args[at + 2] : undefined);
+      at += 3;
+      continue;
+    }
     if (isWord(word, "W")) options.w = parseW(value);
     else if (isWord(word, "R")) options.r = parseR(value);
+    else if (isWord(word, "PREFER")) options.prefer = parsePrefer(value);
+    else if (isWord(word, "TOKEN")) token = value ?? refuse("TOKEN takes a session's token");
     else if (isWord(word, "TIMEOUT")) options.timeoutMs = parseTimeout(value);
     else refuseOption(word);
     at += 2;
   }
-  return options;
+  return { options, token };
 }
 
 function refuseOption(word: Uint8Array): never {
@@ -75,7 +100,7 @@ function refuseOption(word: Uint8Array): never {
     if (isWord(word, later)) refuse(`the option ${later} comes in a later version of Trefoil`);
   }
   const shown = decodeUtf8(word.subarray(0, 64));
-  return refuse(`unknown option '${shown}': it may be W, R, TIMEOUT or META`);
+  return refuse(`unknown option '${shown}': it may be W, R, PREFER, TOKEN, TIMEOUT or META`);
 }
 
 /** LEAD4. */
@@ -94,12 +119,25 @@ function parseW(value: Uint8Array | undefined): WriteConcern {
 function parseR(value: Uint8Array | undefined): ReadConcern {
   if (value !== undefined) {
     if (isWord(value, "LINEARIZABLE")) return "linearizable";
+    if (isWord(value, "SESSION")) return "session";
     if (isWord(value, "LOCAL")) return "local";
-    if (isWord(value, "SESSION") || isWord(value, "BOUNDED")) {
-      refuse("R session and R bounded come in a later version of Trefoil");
-    }
   }
-  return refuse("R takes linearizable or local");
+  return refuse("R takes linearizable, session, local, or bounded and milliseconds");
+}
+
+/** LEAD6: the most that the state may be old, ms. */
+function parseBound(value: Uint8Array | undefined): number {
+  const ms = Number((value === undefined ? null : parseI64(value)) ?? 0);
+  if (ms >= 1 && ms <= LIMITS.timeoutMsMax) return ms;
+  return refuse(`R bounded takes milliseconds from 1 to ${LIMITS.timeoutMsMax}`);
+}
+
+function parsePrefer(value: Uint8Array | undefined): ReadPreference {
+  if (value !== undefined) {
+    if (isWord(value, "NEAREST")) return "nearest";
+    if (isWord(value, "LEADER")) return "leader";
+  }
+  return refuse("PREFER takes nearest, the node that is asked, or leader");
 }
 
 function parseTimeout(value: Uint8Array | undefined): number {
@@ -109,11 +147,11 @@ function parseTimeout(value: Uint8Array | undefined): number {
 }
 
 /** How an answer came about, as META and TREFOIL.LAST show it. */
-export function metaReply(meta: ReplyMeta): Reply {
-  return { kind: "map", items: metaItems(meta) };
+export function metaReply(meta: ReplyMeta, places: SessionPlaces, cluster: string): Reply {
+  return { kind: "map", items: metaItems(meta, places, cluster) };
 }
 
-function metaItems(meta: ReplyMeta): Reply[] {
+function metaItems(meta: ReplyMeta, places: SessionPlaces, cluster: string): Reply[] {
   return [
     bulkText("term"),
     integer(meta.term),
@@ -121,14 +159,18 @@ function metaItems(meta: ReplyMeta): Reply[] {
     integer(meta.index),
     bulkText("durable"),
     integer(meta.durable),
-    bulkText("leader"),
-    meta.leader === null ? NULL : bulkText(meta.leader),
+    bulkText("node"),
+    meta.node === null ? NULL : bulkText(meta.node),
+    bulkText("stale_ms"),
+    meta.staleMs === null ? NULL : integer(Math.ceil(meta.staleMs)),
+    bulkText("token"),
+    places.isIncomplete ? NULL : bulkText(encodeToken(cluster, places.entries())),
   ];
 }
 
-function lastReply(last: CallMeta): Reply {
-  const { reply } = last;
-  const items = [bulkText("command"), bulkText(last.command), ...metaItems(last.meta)];
+function lastReply(last: CallMeta, places: SessionPlaces, cluster: string): Reply {
+  const { reply, meta } = last;
+  const items = [bulkText("command"), bulkText(last.command), ...metaItems(meta, places, cluster)];
   items.push(bulkText("error"), reply.kind === "error" ? bulkText(reply.code) : NULL);
   // A refusal in Redis's words carries no outcome because it can have only one.
   const outcome = reply.kind === "error" ? (reply.outcome ?? "not-applied") : "applied";
@@ -141,7 +183,9 @@ function defaultsReply(options: CallOptions): Reply {
     bulkText("w"),
     typeof options.w === "number" ? integer(options.w) : bulkText(options.w),
     bulkText("r"),
-    bulkText(options.r),
+    bulkText(typeof options.r === "number" ? `bounded ${options.r}` : options.r),
+    bulkText("prefer"),
+    bulkText(options.prefer),
     bulkText("timeout"),
     options.timeoutMs === null ? NULL : integer(options.timeoutMs),
   ];
@@ -154,8 +198,9 @@ function runDefaults(args: Args, session: ClientSession): Reply {
     session.defaults = CALL_DEFAULTS;
     return OK;
   }
-  const options = parseOptions(args, 1, args.length);
+  const { options, token } = parseOptions(args, 1, args.length);
   if (options.meta !== undefined) refuse("META is for single calls: use TREFOIL.WITH");
+  if (token !== null) refuse("TOKEN is for single calls: use TREFOIL.WITH or TREFOIL.TOKEN");
   session.defaults = { ...session.defaults, ...options };
   return OK;
 }
@@ -166,7 +211,7 @@ const WITH: WithCommand = {
   name: "trefoil.with",
   arity: -3,
   usage:
-    "[W (LEADER | MAJORITY | ALL | nodes)] [R (LINEARIZABLE | LOCAL)] [TIMEOUT milliseconds] [META] -- command [argument ...]",
+    "[W (LEADER | MAJORITY | ALL | nodes)] [R (LINEARIZABLE | SESSION | BOUNDED milliseconds | LOCAL)] [PREFER (NEAREST | LEADER)] [TOKEN token] [TIMEOUT milliseconds] [META] -- command [argument ...]",
   group: "trefoil",
   flags: ["movablekeys"],
   keys: null,
@@ -182,7 +227,7 @@ const DEFAULTS: ConnectionCommand = {
   name: "trefoil.defaults",
   arity: -1,
   usage:
-    "[RESET | [W (LEADER | MAJORITY | ALL | nodes)] [R (LINEARIZABLE | LOCAL)] [TIMEOUT milliseconds]]",
+    "[RESET | [W (LEADER | MAJORITY | ALL | nodes)] [R (LINEARIZABLE | SESSION | BOUNDED milliseconds | LOCAL)] [PREFER (NEAREST | LEADER)] [TIMEOUT milliseconds]]",
   group: "trefoil",
   flags: ["loading", "stale", "fast"],
   keys: null,
@@ -206,9 +251,47 @@ const LAST: ConnectionCommand = {
   since: "trefoil 0.1.0",
   summary: "How the answer to the connection's previous command came about, and its outcome.",
   complexity: "O(1)",
-  afterPrevious: true,
-  run: (_args, session) => (session.last === null ? NULL : lastReply(session.last)),
+  isAfterPrevious: () => true,
+  run: (_args, session, server) => {
+    return session.last === null ? NULL : lastReply(session.last, session.places, server.cluster);
+  },
 };
+
+const TOKEN: ConnectionCommand = {
+  kind: "connection",
+  id: 0,
+  name: "trefoil.token",
+  arity: -1,
+  usage: "[token | RESET]",
+  group: "trefoil",
+  flags: ["loading", "stale", "fast"],
+  keys: null,
+  models: EVERY_MODEL,
+  since: "trefoil 0.1.0",
+  summary:
+    "The token of the connection's session, for R session on any node; or takes one over, or begins a new session.",
+  complexity: "O(N) in the keyspaces that the session has touched",
+  isAfterPrevious: (args) => args.length === 1,
+  run: runToken,
+};
+
+function runToken(args: Args, session: ClientSession, server: ServerView): Reply {
+  if (args.length > 2) refuseArity("trefoil.token");
+  if (args.length === 1) {
+    const { places } = session;
+    if (places.isIncomplete) refuseLimit(`A token has ${SESSION_GROUPS_MAX} keyspaces at most.`);
+    return bulkText(encodeToken(server.cluster, places.entries()));
+  }
+  if (isWord(args[1]!, "RESET")) {
+    session.places = new SessionPlaces();
+    return OK;
+  }
+  const entries = decodeToken(server.cluster, args[1]!);
+  if (typeof entries === "string") return error("TOKEN", entries);
+  // At once, before the commands that still wait: they become fresher than they were asked to be.
+  session.places.merge(entries);
+  return OK;
+}
 
 const EXPLAIN: ConnectionCommand = {
   kind: "connection",
@@ -267,4 +350,11 @@ const WAIT: WaitCommand = {
 };
 
 /** Our own commands, and WAIT. */
-export const TREFOIL_COMMANDS: readonly CommandSpec[] = [WITH, DEFAULTS, LAST, EXPLAIN, WAIT];
+export const TREFOIL_COMMANDS: readonly CommandSpec[] = [
+  WITH,
+  DEFAULTS,
+  LAST,
+  TOKEN,
+  EXPLAIN,
+  WAIT,
+];

@@ -48,6 +48,24 @@ export const ERRORS = {
     retryable: true,
     meaning: "Too many requests are waiting on this node. Send fewer at a time, or wait.",
   },
+  STALE: {
+    outcome: "not-applied",
+    retryable: true,
+    meaning:
+      "No replica that could be reached within the deadline was as fresh as the session or the bound on staleness asks. Read again, allow more time, or read with R local.",
+  },
+  SESSION_LOST: {
+    outcome: "not-applied",
+    retryable: false,
+    meaning:
+      "The write that the session's token names was lost: it was answered below a majority, and another leader's entry took its place. Begin a new session with TREFOIL.TOKEN RESET, and write again what must be there.",
+  },
+  TOKEN: {
+    outcome: "not-applied",
+    retryable: false,
+    meaning:
+      "This is no session token of this cluster: it is damaged, cut short, of another version, or of another cluster. Take one from TREFOIL.TOKEN or META.",
+  },
   MODEL: {
     outcome: "not-applied",
     retryable: false,

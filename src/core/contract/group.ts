@@ -5,8 +5,27 @@ import type { Reply } from "./reply.ts";
 /** LEAD4. A number counts nodes that hold the write durably, the leader among them. */
 export type WriteConcern = "leader" | "majority" | "all" | number;
 
-/** LEAD5; `session` and `bounded` follow. */
-export type ReadConcern = "linearizable" | "local";
+/**
+ * LEAD5. `session`: nothing older than the connection's session has written and read (LEAD7). A
+ * number is `bounded`: nothing older than so many ms, as far as can be measured (LEAD6).
+ */
+export type ReadConcern = "linearizable" | "session" | "local" | number;
+
+/** Which replica is to answer `session` and `bounded` reads: this node's, or the leader's. */
+export type ReadPreference = "nearest" | "leader";
+
+/** An entry of a group's log: its term tells whether the log still holds that one at the index. */
+export interface LogPlace {
+  readonly term: Term;
+  readonly index: LogIndex;
+}
+
+/** What a replica's state must be for it to answer a read. */
+export type ReadCondition =
+  /** The state has applied these entries, not others in their places; none: any state (LEAD7). */
+  | { readonly kind: "session"; readonly places: readonly LogPlace[] }
+  /** The state holds all that was committed up to so many ms ago (LEAD6). */
+  | { readonly kind: "bounded"; readonly staleMsMax: number };
 
 /**
  * What the router asks of a group's replica, whatever its model: the `command` of every replication
@@ -25,7 +44,20 @@ export type GroupCall =
       readonly kind: "read";
       readonly connection: ConnectionId;
       readonly payload: Uint8Array;
-      readonly concern: ReadConcern;
+      readonly concern: "linearizable" | "local";
+      readonly deadline: Instant;
+    }
+  /**
+   * A read that any replica may answer whose state meets the condition. The caller sends nothing
+   * else of the connection to the group from before this call until it is answered: where it will
+   * be answered is open, and so is its place among other calls.
+   */
+  | {
+      readonly kind: "replicaRead";
+      readonly connection: ConnectionId;
+      readonly payload: Uint8Array;
+      readonly condition: ReadCondition;
+      readonly prefer: ReadPreference;
       readonly deadline: Instant;
     }
   /**
@@ -72,12 +104,17 @@ export interface ReplyMeta {
   readonly index: LogIndex;
   /** Nodes known to hold the write durably when it was answered; 0 for a read. */
   readonly durable: number;
-  /** The leader that answered; null when the local replica did, or nobody. */
-  readonly leader: NodeId | null;
+  /** The node whose replica answered; null when none did. */
+  readonly node: NodeId | null;
+  /**
+   * Measured bound, in ms, on the age of the state that a read saw: all that was committed earlier
+   * is in it (LEAD6). Null while unknown, and for writes.
+   */
+  readonly staleMs: number | null;
 }
 
 /** For answers that no replica gave. */
-export const NO_META: ReplyMeta = { term: 0, index: 0, durable: 0, leader: null };
+export const NO_META: ReplyMeta = { term: 0, index: 0, durable: 0, node: null, staleMs: null };
 
 /** A group as one node sees it; `trefoil status` and INFO show it. */
 export interface GroupStatus {
@@ -99,9 +136,19 @@ export interface GroupStatus {
   /** Why the keyspace is halted here, if it is (GEN5). */
   readonly halted: string | null;
   /** On the leader: what it knows of each other voter. */
-  readonly peers: readonly {
-    readonly node: NodeId;
-    readonly matchIndex: LogIndex;
-    readonly state: string;
-  }[];
+  readonly peers: readonly PeerStatus[];
+}
+
+/** A follower as its leader knows it. */
+export interface PeerStatus {
+  readonly node: NodeId;
+  readonly matchIndex: LogIndex;
+  readonly state: string;
+  /** Entries that are committed, and not applied there by its latest answer. */
+  readonly lagEntries: number;
+  /**
+   * Bound on the age of its state by the leader's clock: all that was committed earlier is applied
+   * there. Null while it has not answered, or is further behind than the leader remembers.
+   */
+  readonly lagMs: number | null;
 }

@@ -3,6 +3,8 @@ import type { CallMeta, ClientSession } from "../commands/session.ts";
 import type { GroupCall, ReplyMeta } from "../contract/group.ts";
 import type { ConnectionId, GroupId, RequestId } from "../contract/ids.ts";
 import type { Reply } from "../contract/reply.ts";
+import type { SessionPlaces } from "../sessions/session-places.ts";
+import type { SessionEntry } from "../sessions/session-token.ts";
 
 /** One command of a connection, from its arrival to its answer. */
 export interface Slot {
@@ -15,6 +17,10 @@ export interface Slot {
   present: ((reply: Reply) => Reply) | null;
   reply: Reply | null;
   meta: ReplyMeta;
+  /** The session that the command is part of: RESET begins another one. */
+  readonly places: SessionPlaces;
+  /** What another session has seen, as its token says: of this one once it is answered. */
+  token: readonly SessionEntry[];
   /**
    * Evaluated when it is this command's turn to be answered: what it shows is of the one before.
    */
@@ -25,12 +31,13 @@ export interface Slot {
 }
 
 /**
- * A call that waits because its connection still has open calls in another keyspace (GEN2), or for
- * the answer to a WATCH that it depends on.
+ * A call that waits for the open calls of its connection, because they are in another keyspace or
+ * because it or one of them has to be alone (GEN2), or for the answer to a WATCH that it rests on.
  */
 export interface HeldCall {
   readonly slot: Slot;
   readonly group: GroupId;
+  readonly isAlone: boolean;
   /** The call once it may go; a reply if it is not to be made; null while it waits. */
   readonly take: () => GroupCall | Reply | null;
 }
@@ -49,6 +56,8 @@ export class Connection {
   /** The group that has open calls of this connection, and how many. */
   openGroup: GroupId | null = null;
   openCalls = 0;
+  /** The open call is one that has to be alone. */
+  #isOpenAlone = false;
   closed = false;
 
   constructor(id: ConnectionId, session: ClientSession) {
@@ -81,16 +90,19 @@ export class Connection {
     return slot;
   }
 
-  /** May a call for this group go now, or would it overtake an earlier one in another keyspace? */
-  mayDispatch(group: GroupId): boolean {
+  /** May a call for this group go now, or would its place among the others be lost? */
+  mayDispatch(group: GroupId, isAlone: boolean): boolean {
     if (this.held.length > 0) return false;
-    return this.openCalls === 0 || this.openGroup === group;
+    if (this.openCalls === 0) return true;
+    return this.openGroup === group && !this.#isOpenAlone && !isAlone;
   }
 
-  dispatched(group: GroupId): void {
+  dispatched(group: GroupId, call: GroupCall): void {
     assert(this.openCalls === 0 || this.openGroup === group, "calls in two keyspaces at once");
+    assert(this.openCalls === 0 || !isAlone(call), "a call beside one that has to be alone");
     this.openGroup = group;
     this.openCalls += 1;
+    this.#isOpenAlone = isAlone(call);
   }
 
   settled(): void {
@@ -101,4 +113,12 @@ export class Connection {
   remember(meta: CallMeta): void {
     this.session.last = meta;
   }
+}
+
+/**
+ * A read that several replicas might answer has no place in the order in which one of them takes
+ * calls: the place is made by sending nothing else meanwhile. What it has to see is then known too.
+ */
+export function isAlone(call: GroupCall): boolean {
+  return call.kind === "replicaRead";
 }

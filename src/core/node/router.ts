@@ -19,7 +19,7 @@ import {
 import { metaReply, parseWait, parseWith } from "../commands/trefoil.ts";
 import { parseChanges, parseCommit } from "../commands/typed.ts";
 import { encodeReadSet, type ReadSet } from "../commands/watched-keys.ts";
-import { type GroupCall, type GroupReply, NO_META, type ReplyMeta } from "../contract/group.ts";
+import { type GroupCall, type GroupReply, type LogPlace, NO_META } from "../contract/group.ts";
 import {
   type ConnectionId,
   type GroupId,
@@ -31,8 +31,9 @@ import {
 import type { Emitter } from "../contract/outbox.ts";
 import { array, error, type Reply } from "../contract/reply.ts";
 import { isBelowMajority } from "../replication/single-leader/concern.ts";
+import { decodeToken, type SessionEntry } from "../sessions/session-token.ts";
 import type { NodeOptions } from "./boot.ts";
-import { Connection, type HeldCall, type Slot } from "./connection.ts";
+import { Connection, type HeldCall, isAlone, type Slot } from "./connection.ts";
 import type { Group } from "./node.ts";
 import { NodeView } from "./node-view.ts";
 import type { NodeVocabulary } from "./vocabulary.ts";
@@ -109,6 +110,7 @@ export class Router {
     group?.replica.step({ kind: "cancel", id: request }, now, group.out.on(out));
     settle(open.slot, error("TIMEOUT", "The request was cancelled."));
     this.#callSettled(open.connection);
+    this.#answer(open.connection, out);
   }
 
   call(
@@ -130,6 +132,8 @@ export class Router {
       present: null,
       reply: null,
       meta: NO_META,
+      places: session.places,
+      token: NO_TOKEN,
       lazy: null,
       close: false,
       isAuthenticated: session.isAuthenticated,
@@ -200,7 +204,7 @@ export class Router {
     args: readonly Uint8Array[],
   ): void {
     const { session } = connection;
-    if (spec.afterPrevious) {
+    if (spec.isAfterPrevious?.(args)) {
       slot.lazy = () => spec.run(args, session, this.#view);
       return;
     }
@@ -221,6 +225,14 @@ export class Router {
     if ("kind" in parsed) {
       slot.reply = parsed;
       return;
+    }
+    if (parsed.token !== null) {
+      const token = decodeToken(this.#options.cluster, parsed.token);
+      if (typeof token === "string") {
+        slot.reply = error("TOKEN", token);
+        return;
+      }
+      slot.token = token;
     }
     const merged = { ...options, ...parsed.options };
     slot.wantsMeta = merged.meta;
@@ -293,14 +305,8 @@ export class Router {
     const payload = this.#encoder.encode(spec, args);
     if (spec.kind === "read") {
       // An older value than that of the watched version would make EXEC lose an update (LEAD9).
-      const concern = connection.session.watched.isEmpty ? options.r : "linearizable";
-      const call: GroupCall = {
-        kind: "read",
-        connection: connection.id,
-        payload,
-        concern,
-        deadline,
-      };
+      const r = connection.session.watched.isEmpty ? options.r : "linearizable";
+      const call = readCall(connection.id, payload, { ...options, r }, deadline);
       return this.#dispatch(connection, slot, call, now, out);
     }
     const refused = this.#checkConcern(spec.name, spec.isBlind(args), options);
@@ -470,7 +476,7 @@ export class Router {
     out: Out,
     keyspace?: number,
   ): void {
-    this.#dispatchWhen(connection, slot, now, out, () => call, keyspace);
+    this.#dispatchWhen(connection, slot, now, out, () => call, keyspace, isAlone(call));
   }
 
   #dispatchWhen(
@@ -480,17 +486,18 @@ export class Router {
     out: Out,
     take: HeldCall["take"],
     keyspace: number = connection.session.keyspace,
+    isAlone = false,
   ): void {
     if (this.draining) {
       return settle(slot, error("SHUTTING_DOWN", "This node is being stopped. Use another one."));
     }
     const group = groupId(keyspace, 0);
-    this.#dispatchHeld(connection, { slot, group, take }, now, out);
+    this.#dispatchHeld(connection, { slot, group, isAlone, take }, now, out);
   }
 
   #dispatchHeld(connection: Connection, held: HeldCall, now: Instant, out: Out): void {
-    const { slot, group } = held;
-    const call = connection.mayDispatch(group) ? held.take() : null;
+    const { slot, group, isAlone } = held;
+    const call = connection.mayDispatch(group, isAlone) ? held.take() : null;
     if (call === null) connection.held.push(held);
     else if ("connection" in call) this.#dispatchTo(connection, group, slot, call, now, out);
     else settle(slot, call);
@@ -508,9 +515,10 @@ export class Router {
     if (group === undefined) {
       return settle(slot, error("NOKEYSPACE", "The selected keyspace does not exist."));
     }
-    connection.dispatched(id);
+    connection.dispatched(id, call);
     this.#calls.set(slot.request, { connection, slot });
-    const input = { kind: "request", id: slot.request, command: call } as const;
+    const command = inSession(call, slot, id);
+    const input = { kind: "request", id: slot.request, command } as const;
     group.replica.step(input, now, group.out.on(out));
   }
 
@@ -521,6 +529,8 @@ export class Router {
     const { connection, slot } = open;
     settle(slot, reply.reply);
     slot.meta = reply.meta;
+    const group = defined(connection.openGroup, "an answer comes from the group that was asked");
+    if (reply.meta.index > 0) slot.places.move(group, reply.meta);
     this.#callSettled(connection);
     this.#answer(connection, out);
   }
@@ -550,6 +560,7 @@ export class Router {
       const slot = connection.takeAnswerable();
       if (slot === null) return;
       const reply = defined(slot.reply, "answerable means answered");
+      if (reply.kind !== "error") slot.places.merge(slot.token);
       if (slot.command !== "trefoil.last") {
         connection.remember({ command: slot.command, meta: slot.meta, reply });
       }
@@ -557,14 +568,52 @@ export class Router {
       out.reply(slot.request, {
         kind: "resp",
         connection: connection.id,
-        reply: slot.wantsMeta ? withMeta(reply, slot.meta) : reply,
+        reply: slot.wantsMeta ? this.#withMeta(reply, slot) : reply,
         resp: slot.resp,
         close: slot.close,
         isAuthenticated: slot.isAuthenticated,
       });
     }
   }
+
+  #withMeta(reply: Reply, { meta, places }: Slot): Reply {
+    return array([reply, metaReply(meta, places, this.#options.cluster)]);
+  }
 }
+
+function readCall(
+  connection: ConnectionId,
+  payload: Uint8Array,
+  { r, prefer }: CallOptions,
+  deadline: Instant,
+): GroupCall {
+  if (r === "linearizable" || r === "local") {
+    return { kind: "read", connection, payload, concern: r, deadline };
+  }
+  const condition =
+    r === "session"
+      ? ({ kind: "session", places: [] } as const)
+      : ({ kind: "bounded", staleMsMax: r } as const);
+  return { kind: "replicaRead", connection, payload, condition, prefer, deadline };
+}
+
+/** Tells a session's read, when it goes, what it has to see: all before it is answered by then. */
+function inSession(call: GroupCall, { places, token }: Slot, group: GroupId): GroupCall {
+  if (call.kind !== "replicaRead" || call.condition.kind !== "session") return call;
+  const { connection, payload, deadline } = call;
+  // What the session had no room to remember of the group, the leader knows.
+  if (places.hasForgotten(group)) {
+    return { kind: "read", connection, payload, concern: "linearizable", deadline };
+  }
+  const seen: LogPlace[] = [];
+  const own = places.in(group);
+  if (own !== null) seen.push(own);
+  // Beside our own: that its entry was lost must not be hidden by what this connection saw later.
+  for (const [of, place] of token) if (of === group && place.index > 0) seen.push(place);
+  return { ...call, condition: { kind: "session", places: seen } };
+}
+
+const NO_TOKEN: readonly SessionEntry[] = [];
 
 /** The call has its answer, also where it was never made: what depends on it must hear of that. */
 function settle(slot: Slot, reply: Reply): void {
@@ -588,7 +637,3 @@ const NAME_LEFT_OUT = new Uint8Array(0);
 
 /** WAIT 0: as long as it takes, but not longer than a day. */
 const WAIT_FOREVER_MS = 86_400_000;
-
-function withMeta(reply: Reply, meta: ReplyMeta): Reply {
-  return array([reply, metaReply(meta)]);
-}

@@ -29,6 +29,7 @@ const item = fc.oneof(
     kind: fc.constant("read" as const),
     ticket: u48,
     afterSequence: u48,
+    places: fc.array(fc.record({ term: u48, index: u48 }), { maxLength: 3 }),
     payload: bytes,
   }),
   fc.record({
@@ -83,6 +84,7 @@ const message: fc.Arbitrary<SingleLeaderMessage> = fc.oneof(
     commitIndex: u48,
     entries: fc.array(anEntry, { maxLength: 4 }),
     round: u48,
+    freshBoot: u48,
     freshStamp: u48,
     freshIndex: u48,
   }),
@@ -95,6 +97,7 @@ const message: fc.Arbitrary<SingleLeaderMessage> = fc.oneof(
     hintTerm: u48,
     refusedIndex: u48,
     round: u48,
+    boot: u48,
     stamp: u48,
     wallMs: u48,
     appliedIndex: u48,
@@ -118,6 +121,7 @@ const message: fc.Arbitrary<SingleLeaderMessage> = fc.oneof(
     installed: fc.boolean(),
     lastIndex: u48,
     round: u48,
+    boot: u48,
     stamp: u48,
   }),
   fc.record({ kind: fc.constant("timeoutNow" as const), term: u48 }),
@@ -175,7 +179,7 @@ describe("peer codec", () => {
 
   test("entries are views of the frame: nothing copies them (STO2)", () => {
     const append = { kind: "appendEntries", term: 1, prevLogIndex: 0, prevLogTerm: 0 } as const;
-    const rest = { commitIndex: 0, round: 0, freshStamp: 0, freshIndex: 0 };
+    const rest = { commitIndex: 0, round: 0, freshBoot: 0, freshStamp: 0, freshIndex: 0 };
     const entries = [entry(1, 1, "abc")];
     const encoded = encodeMessages([{ group: 1, message: { ...append, ...rest, entries } }]);
     const [decoded] = decodeMessages(encoded);
@@ -187,7 +191,7 @@ describe("peer codec", () => {
     const reply = { kind: "snapshotReply", term: 1, stream: 1, next: 0, installed: false } as const;
     const stamps = [1.9, -3, Number.NEGATIVE_INFINITY].map((stamp) => {
       const encoded = encodeMessages([
-        { group: 1, message: { ...reply, lastIndex: 0, round: 0, stamp } },
+        { group: 1, message: { ...reply, lastIndex: 0, round: 0, boot: 0, stamp } },
       ]);
       return decodeMessages(encoded)[0]?.message;
     });

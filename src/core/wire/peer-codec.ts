@@ -1,5 +1,6 @@
 import { unreachable } from "../base/assert.ts";
 import { ByteReader, ByteWriter, FormatError } from "../base/bytes.ts";
+import type { LogPlace } from "../contract/group.ts";
 import { readReply, writeReply } from "../contract/reply.ts";
 import type { NodeMessage } from "../node/vocabulary.ts";
 import { splitEntries } from "../replication/single-leader/entry.ts";
@@ -108,6 +109,7 @@ function writeMessage(writer: ByteWriter, message: SingleLeaderMessage): void {
       writer.u48(message.prevLogTerm);
       writer.u48(message.commitIndex);
       writer.u48(message.round);
+      writer.u48(message.freshBoot);
       writeInstant(writer, message.freshStamp);
       writer.u48(message.freshIndex);
       return writeEntries(writer, message.entries);
@@ -118,6 +120,7 @@ function writeMessage(writer: ByteWriter, message: SingleLeaderMessage): void {
       writer.u48(message.hintTerm);
       writer.u48(message.refusedIndex);
       writer.u48(message.round);
+      writer.u48(message.boot);
       writeInstant(writer, message.stamp);
       writer.u48(message.wallMs);
       return writer.u48(message.appliedIndex);
@@ -135,6 +138,7 @@ function writeMessage(writer: ByteWriter, message: SingleLeaderMessage): void {
       writer.u8(message.installed ? 1 : 0);
       writer.u48(message.lastIndex);
       writer.u48(message.round);
+      writer.u48(message.boot);
       return writeInstant(writer, message.stamp);
     case "timeoutNow":
       return;
@@ -196,6 +200,7 @@ function readMessage(
         prevLogTerm: reader.u48(),
         commitIndex: reader.u48(),
         round: reader.u48(),
+        freshBoot: reader.u48(),
         freshStamp: readInstant(reader),
         freshIndex: reader.u48(),
         entries: readEntries(reader),
@@ -210,6 +215,7 @@ function readMessage(
         hintTerm: reader.u48(),
         refusedIndex: reader.u48(),
         round: reader.u48(),
+        boot: reader.u48(),
         stamp: readInstant(reader),
         wallMs: reader.u48(),
         appliedIndex: reader.u48(),
@@ -235,6 +241,7 @@ function readMessage(
         installed: reader.u8() === 1,
         lastIndex: reader.u48(),
         round: reader.u48(),
+        boot: reader.u48(),
         stamp: readInstant(reader),
       };
     case "timeoutNow":
@@ -310,6 +317,11 @@ function writeItem(writer: ByteWriter, item: ForwardItem): void {
     case "read":
       writer.u48(item.ticket);
       writer.u48(item.afterSequence);
+      writer.u8(item.places.length);
+      for (const { term, index } of item.places) {
+        writer.u48(term);
+        writer.u48(index);
+      }
       return writer.bytes(item.payload);
     case "wait":
       writer.u48(item.ticket);
@@ -339,6 +351,7 @@ function readItem(reader: ByteReader): ForwardItem {
         kind,
         ticket: reader.u48(),
         afterSequence: reader.u48(),
+        places: readPlaces(reader),
         payload: reader.bytes(),
       };
     case "wait":
@@ -354,6 +367,14 @@ function readItem(reader: ByteReader): ForwardItem {
     default:
       throw new FormatError("unknown forward item");
   }
+}
+
+function readPlaces(reader: ByteReader): readonly LogPlace[] {
+  const places: LogPlace[] = [];
+  for (let left = reader.u8(); left > 0; left -= 1) {
+    places.push({ term: reader.u48(), index: reader.u48() });
+  }
+  return places;
 }
 
 function readEntry(reader: ByteReader): EntryBytes {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { checkCounters, checkLists, checkRegisterReads } from "./exactly-once.ts";
 import type { Action, Operation, OperationOutcome, OperationResult, Promised } from "./history.ts";
-import { History } from "./history.ts";
+import { History, NOTHING_ASKED, NOTHING_LEARNED } from "./history.ts";
 import { checkLinearizable, searchKey } from "./linearizability.ts";
 import { COUNTER, LIST, type Model, REGISTER, tokensOf } from "./models.ts";
 import { checkProgramOrder } from "./program-order.ts";
@@ -41,7 +41,11 @@ function history(specs: readonly Spec[], key = "k"): Operation[] {
   return specs.map(
     ([process, action, result, from, to, outcome = "ok", promised = "strong"], id) => {
       const completed = outcome === "info" ? NEVER : to;
-      return { id, process, key, action, result, invoked: from, completed, outcome, promised };
+      return {
+        ...{ id, process, key, action, result, invoked: from, completed, outcome, promised },
+        ...NOTHING_ASKED,
+        ...NOTHING_LEARNED,
+      };
     },
   );
 }

@@ -23,15 +23,47 @@ export type OperationOutcome = "ok" | "fail" | "info";
 /**
  * What was promised. `strong`: a linearizable read, a write that is committed when it is answered.
  * `lossy`: a write that is answered before it is committed. `local`: a read of whatever one replica
- * holds.
+ * holds. `session`: a read of nothing older than its session has seen. `bounded`: of nothing older
+ * than a time.
  */
-export type Promised = "strong" | "lossy" | "local";
+export type Promised = "strong" | "lossy" | "local" | "session" | "bounded";
 
 /** The answer: a value, null for none, a number; undefined where it was not learned. */
 export type OperationResult = string | number | null | undefined;
 
+/** An entry of the replicated log, as META names it. */
+export interface Place {
+  readonly term: number;
+  readonly index: number;
+}
+
+/** What a client asked beside the operation itself. */
+export interface Asked {
+  /**
+   * The operation whose answer carried the token that went along with this one: from here on its
+   * process has seen what that one's had seen by then.
+   */
+  readonly inherits: number | null;
+  /** Of a `bounded` read: how old what it sees may be, in the history's unit of time. */
+  readonly staleMax: number | null;
+}
+
+/** A client that asked for nothing else. */
+export const NOTHING_ASKED: Asked = { inherits: null, staleMax: null };
+
+/** What a client learned beside the result. */
+export interface Learned {
+  /** Where the write stands, or how far the state had come that the read saw; null if not told. */
+  readonly place: Place | null;
+  /** The code of an error. */
+  readonly error: string | null;
+}
+
+/** A client that was told nothing else. */
+export const NOTHING_LEARNED: Learned = { place: null, error: null };
+
 /** One operation of a history, from its invocation to what was learnt of it. */
-export interface Operation {
+export interface Operation extends Asked, Learned {
   /** Ascending in order of invocation, also within a process. */
   readonly id: number;
   /** One client connection: it has a program order. */
@@ -62,7 +94,14 @@ export class History {
   }
 
   /** Begins an operation; returns its id. */
-  invoke(process: number, key: string, action: Action, promised: Promised, now: number): number {
+  invoke(
+    process: number,
+    key: string,
+    action: Action,
+    promised: Promised,
+    now: number,
+    asked: Asked = NOTHING_ASKED,
+  ): number {
     const id = this.#operations.length;
     this.#operations.push({
       id,
@@ -74,18 +113,26 @@ export class History {
       completed: Number.POSITIVE_INFINITY,
       outcome: "info",
       result: undefined,
+      ...asked,
+      ...NOTHING_LEARNED,
     });
     return id;
   }
 
   /** Ends an operation. One of unknown outcome has no end: it may take effect later (GEN1). */
-  complete(id: number, outcome: OperationOutcome, result: OperationResult, now: number): void {
+  complete(
+    id: number,
+    outcome: OperationOutcome,
+    result: OperationResult,
+    now: number,
+    learned: Learned = NOTHING_LEARNED,
+  ): void {
     const operation = this.#operations[id];
     assert(operation !== undefined, `no operation ${id}`);
     assert(operation.completed === Number.POSITIVE_INFINITY, "an operation ends once");
     assert(now >= operation.invoked, "an operation ends after it begins");
     const completed = outcome === "info" ? Number.POSITIVE_INFINITY : now;
-    this.#operations[id] = { ...operation, outcome, result, completed };
+    this.#operations[id] = { ...operation, outcome, result, completed, ...learned };
   }
 }
 

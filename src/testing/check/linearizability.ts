@@ -74,8 +74,9 @@ function asUnread(operation: Operation): Operation {
 
 /** Reads that are not linearizable by choice, and what certainly never happened, take no part. */
 function isRelevant(operation: Operation): boolean {
-  if (operation.outcome === "fail" || operation.promised === "local") return false;
-  return operation.outcome === "ok" || operation.action.kind !== "get";
+  if (operation.outcome === "fail") return false;
+  if (operation.action.kind !== "get") return true;
+  return operation.outcome === "ok" && operation.promised === "strong";
 }
 
 /** A write that is answered before it is committed may be lost: its answer proves nothing. */

@@ -84,11 +84,13 @@ export class Cluster {
       diskPrng: streamOf(seed, "disk", index),
       send: (from, to, messages) => this.network.send(from, to, messages),
       onBoot: (node) => {
-        this.invariants.onBoot(node.id, defined(node.replica, "a node that has booted"));
+        const replica = defined(node.replica, "a node that has booted");
+        this.invariants.onBoot(node.id, replica, this.now);
         this.#hintAround(node, true);
       },
       onTurn: (node) => {
-        this.invariants.afterTurn(node.id);
+        this.invariants.afterTurn(node.id, this.now);
+        this.#checkAge(node);
         for (const listener of this.listeners) listener.onTurn?.(node);
       },
       onDown: (node) => {
@@ -96,6 +98,13 @@ export class Cluster {
         this.#hintAround(node, false);
       },
     });
+  }
+
+  /** What the node says of the age of its state is true, by everybody's time. */
+  #checkAge(node: SimNode): void {
+    const inside = node.replica?.inspect();
+    const staleMs = inside?.raft.staleMs(inside.applier.appliedIndex, node.now) ?? null;
+    if (staleMs !== null) this.invariants.checkAge(node.id, this.now - node.microsOf(staleMs));
   }
 
   /** Starts every node for the first time. */

@@ -51,7 +51,7 @@ class Fake {
 function watched(...terms: readonly (readonly number[])[]): {
   readonly nodes: readonly [Fake, Fake, Fake];
   readonly invariants: Invariants;
-  readonly look: () => void;
+  readonly look: (now?: number) => void;
 } {
   const names = ["n1", "n2", "n3"];
   const nodes = names.map((_, i) => {
@@ -61,10 +61,10 @@ function watched(...terms: readonly (readonly number[])[]): {
   }) as unknown as [Fake, Fake, Fake];
   const invariants = new Invariants(names);
   names.forEach((name, i) => {
-    invariants.onBoot(name, nodes[i]!.replica);
+    invariants.onBoot(name, nodes[i]!.replica, 0);
   });
-  const look = () => {
-    for (const name of names) invariants.afterTurn(name);
+  const look = (now = 0) => {
+    for (const name of names) invariants.afterTurn(name, now);
   };
   return { nodes, invariants, look };
 }
@@ -153,22 +153,37 @@ describe("the white-box oracles", () => {
     invariants.onVoteSent("n1", "n2", 4);
     const forgetful = new Fake();
     forgetful.term = 4;
-    expect(() => invariants.onBoot("n1", forgetful.replica)).toThrow("vote-durability");
+    expect(() => invariants.onBoot("n1", forgetful.replica, 0)).toThrow("vote-durability");
     forgetful.term = 3;
-    expect(() => invariants.onBoot("n1", forgetful.replica)).toThrow("term-durability");
+    expect(() => invariants.onBoot("n1", forgetful.replica, 0)).toThrow("term-durability");
     forgetful.term = 4;
     forgetful.vote = "n2";
-    expect(() => invariants.onBoot("n1", forgetful.replica)).not.toThrow();
+    expect(() => invariants.onBoot("n1", forgetful.replica, 0)).not.toThrow();
     expect(() => invariants.onVoteSent("n1", "n3", 4)).toThrow("one-vote-per-term");
+  });
+
+  test("a state that is said to be younger than it is", () => {
+    const { nodes, invariants, look } = watched([1, 1], [1, 1], [1, 1]);
+    nodes[0].commitIndex = 2;
+    nodes[0].appliedIndex = 2;
+    look(1000);
+    invariants.checkAge("n1", 9000);
+    invariants.checkAge("n2", 1000);
+    expect(() => invariants.checkAge("n2", 1010)).toThrow("freshness: n2 dates its state 1010");
+    nodes[1].commitIndex = 1;
+    nodes[1].appliedIndex = 1;
+    expect(() => invariants.checkAge("n2", 1010)).toThrow("not applied entry 2");
+    expect(invariants.committedTerm(2)).toBe(1);
+    expect(invariants.committedTerm(3)).toBeUndefined();
   });
 
   test("a synced entry that a restart does not find again", () => {
     const { invariants } = watched([1, 1]);
     invariants.onCrash("n1");
-    expect(() => invariants.onBoot("n1", new Fake().append(1).sync(1).replica)).toThrow(
+    expect(() => invariants.onBoot("n1", new Fake().append(1).sync(1).replica, 0)).toThrow(
       "log-durability",
     );
     const more = new Fake().append(1).append(1).append(1).sync(1);
-    expect(() => invariants.onBoot("n1", more.replica)).not.toThrow();
+    expect(() => invariants.onBoot("n1", more.replica, 0)).not.toThrow();
   });
 });

@@ -57,6 +57,8 @@ interface KnownEntry {
 
 interface Committed {
   readonly term: Term;
+  /** When somebody was first seen to know it, in microseconds of the simulation. */
+  readonly at: number;
   /** The term of the node that was first seen to know it committed. */
   readonly inTerm: Term;
 }
@@ -98,6 +100,11 @@ export class Invariants {
   /** The highest index that any node was seen to know committed. */
   get committedIndex(): LogIndex {
     return this.#committedMax;
+  }
+
+  /** The term of the entry that is committed at an index; undefined where none is known to be. */
+  committedTerm(index: LogIndex): Term | undefined {
+    return this.#committed[index]?.term;
   }
 
   /** Terms in which somebody led. */
@@ -158,7 +165,7 @@ export class Invariants {
   }
 
   /** A node has started: what it had promised must be there again. */
-  onBoot(node: NodeId, replica: Replica): void {
+  onBoot(node: NodeId, replica: Replica, now: number): void {
     const watched = this.#of(node);
     const { raft } = replica.inspect();
     this.#checkPromises(watched, raft);
@@ -173,7 +180,7 @@ export class Invariants {
     watched.commitIndex = 0;
     watched.appliedIndex = 0;
     watched.leadership = null;
-    this.afterTurn(node);
+    this.afterTurn(node, now);
   }
 
   onCrash(node: NodeId): void {
@@ -193,7 +200,7 @@ export class Invariants {
   }
 
   /** Looks at what the turn changed. */
-  afterTurn(node: NodeId): void {
+  afterTurn(node: NodeId, now: number): void {
     const watched = this.#of(node);
     const { replica } = watched;
     if (replica === null) return;
@@ -201,7 +208,7 @@ export class Invariants {
     this.#checkTerm(watched, raft);
     this.#checkLeader(watched, raft);
     this.#checkEntries(watched, raft.log);
-    this.#checkCommit(watched, raft);
+    this.#checkCommit(watched, raft, now);
     this.#checkApplied(watched, applier.appliedIndex, raft);
     if (raft.leadership !== null) this.#checkMatches(watched, raft, raft.leadership);
     if (applier.halted !== null) {
@@ -280,7 +287,22 @@ export class Invariants {
     throw new ViolationError("log-matching", text);
   }
 
-  #checkCommit(watched: Watched, raft: Raft): void {
+  /**
+   * LEAD6: the node says that its state holds all that was committed by `since`. It is for the
+   * first entry that is not applied there to prove it wrong.
+   */
+  checkAge(node: NodeId, since: number): void {
+    const replica = this.#of(node).replica;
+    if (replica === null) return;
+    const next = replica.inspect().applier.appliedIndex + 1;
+    const committed = this.#committed[next];
+    // Clocks are read in whole microseconds.
+    if (committed === undefined || committed.at >= since - CLOCK_MICROS) return;
+    const text = `${node} dates its state ${since} and has not applied entry ${next}, committed at ${committed.at}`;
+    throw new ViolationError("freshness", text);
+  }
+
+  #checkCommit(watched: Watched, raft: Raft, now: number): void {
     const { commitIndex, log } = raft;
     if (commitIndex < watched.commitIndex) {
       const text = `${watched.node} went from commitIndex ${watched.commitIndex} back to ${commitIndex}`;
@@ -289,10 +311,10 @@ export class Invariants {
     const from = Math.max(watched.commitIndex, log.compactedIndex) + 1;
     watched.commitIndex = commitIndex;
     for (let index = from; index <= commitIndex; index += 1)
-      this.#noteCommitted(watched, raft, index);
+      this.#noteCommitted(watched, raft, index, now);
   }
 
-  #noteCommitted(watched: Watched, raft: Raft, index: LogIndex): void {
+  #noteCommitted(watched: Watched, raft: Raft, index: LogIndex, now: number): void {
     const term = raft.log.termAt(index);
     if (term === null) throw new ViolationError("commit-beyond-log", `${watched.node} at ${index}`);
     const known = this.#committed[index];
@@ -301,7 +323,7 @@ export class Invariants {
       const text = `entry ${index} of term ${known.term} is committed, and in ${watched.node} one of term ${term}`;
       throw new ViolationError("state-machine-safety", text);
     }
-    this.#committed[index] = { term, inTerm: raft.term };
+    this.#committed[index] = { term, inTerm: raft.term, at: now };
     this.#committedMax = Math.max(this.#committedMax, index);
     this.#checkDurable(watched.node, index, term);
   }
@@ -377,6 +399,8 @@ export class Invariants {
     return watched;
   }
 }
+
+const CLOCK_MICROS = 2;
 
 /** What a node's process knew to be durable must be found again by the next one. */
 function checkRecovered(node: NodeId, before: RaftLog, after: RaftLog): void {

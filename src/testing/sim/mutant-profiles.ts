@@ -76,4 +76,34 @@ export const MUTANT_PROFILES: Readonly<Record<MutantId, SwarmProfile>> = {
     faults: { transferMs: 200 },
     workload: { readPercent: 20, thinkMs: 100 },
   },
+  // Clients that hand their tokens to one another, at followers that learn late what is committed.
+  L36: {
+    network: { delayMicrosMax: 9000 },
+    workload: { sessionPercent: 70, localPercent: 0, boundedPercent: 0, readPercent: 60 },
+  },
+  // Writes that the leader alone holds when it is cut off, and sessions that go on behind them.
+  L53: {
+    faults: { directors: ["isolate-leader"], hintsMissingPercent: 0, hintsLateMsMax: 2 },
+    workload: {
+      ...{ sessionPercent: 100, localPercent: 0, boundedPercent: 0, concernPercent: 100 },
+      ...{ readPercent: 85, registers: 8, counters: 1, lists: 1, timeoutMs: 2000 },
+      ...{ clients: 8, burstMax: 3, thinkMs: 60 },
+    },
+  },
+  // Messages that come late say that a state is young which was so when they left.
+  L54: {
+    workload: { boundedPercent: 60, localPercent: 0, sessionPercent: 0, readPercent: 60 },
+    network: { tailPermille: 60, tailMsMax: 300 },
+    faults: { pauseMs: 1000 },
+  },
+  // Processes that start anew, with clocks that begin where the one before them began.
+  L55: {
+    options: { instantBaseMsMax: 20 },
+    faults: { crashMs: 700, downMsMax: 20, hintsMissingPercent: 100 },
+  },
+  // The old leader is cut off, and asked what it knows.
+  L56: {
+    faults: { directors: ["isolate-leader"], hintsMissingPercent: 0, hintsLateMsMax: 2 },
+    workload: { boundedPercent: 60, localPercent: 0, sessionPercent: 0, readPercent: 60 },
+  },
 };

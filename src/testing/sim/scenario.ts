@@ -26,6 +26,7 @@ const CALM_OPTIONS: SwarmOptions = {
   snapshotChunkBytes: 1 << 16,
   applyEntriesMax: 8192,
   groupWaitMsMax: 0,
+  instantBaseMsMax: 1_000_000,
   faults: {
     crashMs: 0,
     partitionMs: 0,
@@ -51,6 +52,9 @@ const CALM_OPTIONS: SwarmOptions = {
     timeoutMs: 1000,
     readPercent: 50,
     localPercent: 0,
+    sessionPercent: 0,
+    boundedPercent: 0,
+    boundMsMax: 1,
     concernPercent: 0,
   },
   safetyMs: 0,

@@ -124,7 +124,7 @@ export class SimNode {
     const { scheduler, options, prng, timeline } = this.#parts;
     this.#boots += 1;
     this.#bootedAt = scheduler.now;
-    this.#instantBase = prng.between(1_000, 1_000_000);
+    this.#instantBase = prng.between(1, options.instantBaseMsMax);
     const { driftPpmMax } = options.faults;
     this.#driftPpm = driftPpmMax === 0 ? 0 : prng.between(-driftPpmMax, driftPpmMax);
     this.#lastRequest = 0;
@@ -201,6 +201,11 @@ export class SimNode {
     const elapsed = this.#parts.scheduler.now - this.#bootedAt;
     const local = Math.floor((elapsed * (1_000_000 + this.#driftPpm)) / 1_000_000);
     return this.#instantBase + local / 1000;
+  }
+
+  /** How much time passes for everybody, at most, while this node's clock sees so many ms pass. */
+  microsOf(localMs: number): Micros {
+    return (localMs * 1000 * 1_000_000) / (1_000_000 + this.#driftPpm);
   }
 
   deliver(from: NodeId, message: NodeMessage): void {

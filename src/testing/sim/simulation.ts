@@ -2,6 +2,7 @@ import { defined } from "../../core/base/assert.ts";
 import { ByteWriter, equalBytes } from "../../core/base/bytes.ts";
 import type { MutantId } from "../../core/base/mutants.ts";
 import { Prng } from "../../core/base/prng.ts";
+import { checkBounded } from "../check/bounded-staleness.ts";
 import {
   checkCounters,
   checkLists,
@@ -12,13 +13,14 @@ import type { Violation } from "../check/history.ts";
 import { checkLinearizable } from "../check/linearizability.ts";
 import { COUNTER, LIST, REGISTER } from "../check/models.ts";
 import { checkProgramOrder } from "../check/program-order.ts";
+import { checkSessions } from "../check/session-guarantees.ts";
 import { Cluster, streamOf } from "./cluster.ts";
 import { Faults } from "./faults.ts";
 import { ViolationError } from "./invariants.ts";
 import type { SimNode } from "./sim-node.ts";
 import { drawSwarm, type SwarmOptions, type SwarmProfile } from "./swarm.ts";
 import type { TimelineLine } from "./timeline.ts";
-import { type Answer, DEFAULT_CONCERN, modelOf, Workload } from "./workload.ts";
+import { type Answer, DEFAULT_CONCERN, growthOf, modelOf, Workload } from "./workload.ts";
 
 /** What one run is made from. */
 export interface RunSettings {
@@ -305,12 +307,15 @@ class Run {
 
   #judge(finals: FinalValues): Violation | null {
     const { operations } = this.#workload.history;
+    const { invariants } = this.#cluster;
     const isList = (key: string) => modelOf(key) === LIST;
     const found =
       checkCounters(operations, finals, (key) => modelOf(key) === COUNTER) ??
       checkLists(operations, finals, isList) ??
       checkRegisterReads(operations, (key) => modelOf(key) === REGISTER) ??
       checkProgramOrder(operations, isList) ??
+      checkSessions(operations, growthOf, (index) => invariants.committedTerm(index)) ??
+      checkBounded(operations, growthOf) ??
       checkLinearizable(operations, modelOf);
     if (found !== null) this.#note("violation", `${found.oracle}: ${found.message}`);
     return found;

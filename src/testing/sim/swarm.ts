@@ -53,6 +53,12 @@ export interface WorkloadOptions {
   readonly readPercent: number;
   /** Of 100 reads. */
   readonly localPercent: number;
+  /** Of 100 reads; and of 100 clients, how many ask META of all they do. */
+  readonly sessionPercent: number;
+  /** Of 100 reads; together with the two before at most 100. */
+  readonly boundedPercent: number;
+  /** The greatest bound on staleness that is asked for, in ms. */
+  readonly boundMsMax: number;
   /** Of 100 writes, how many ask for a concern other than `majority`. */
   readonly concernPercent: number;
 }
@@ -76,6 +82,8 @@ export interface SwarmOptions {
   readonly snapshotChunkBytes: number;
   readonly applyEntriesMax: number;
   readonly groupWaitMsMax: number;
+  /** A process's monotonic clock begins at up to this. */
+  readonly instantBaseMsMax: number;
   readonly faults: FaultOptions;
   readonly workload: WorkloadOptions;
   /** How long faults go on. */
@@ -113,6 +121,8 @@ export function drawSwarm(prng: Prng, profile: SwarmProfile = {}): SwarmOptions 
     workload: drawWorkload(prng, electionTimeoutMs),
     safetyMs: 15_000,
     groupWaitMsMax: prng.pick([0, 0, 2, 20]),
+    // A real process's clock begins near 0, so that stamps of two of its starts look alike.
+    instantBaseMsMax: prng.pick([20, 2_000, 1_000_000]),
   };
   // Drawn last: what a seed drew before there were operators it draws still.
   const transferMs = feature(prng, [200, 1000, 4000]);
@@ -192,5 +202,8 @@ function drawWorkload(prng: Prng, electionTimeoutMs: number): WorkloadOptions {
     readPercent: prng.pick([20, 40, 60]),
     localPercent: prng.pick([0, 10, 30]),
     concernPercent: prng.pick([0, 10, 40]),
+    sessionPercent: prng.pick([0, 15, 40]),
+    boundedPercent: prng.pick([0, 10, 30]),
+    boundMsMax: electionTimeoutMs * prng.pick([1, 3, 8]),
   };
 }

@@ -6,12 +6,16 @@ import type { Reply } from "../../core/contract/reply.ts";
 import type { NodeReply } from "../../core/node/vocabulary.ts";
 import {
   type Action,
+  type Asked,
   History,
+  type Learned,
+  NOTHING_LEARNED,
   type OperationOutcome,
   type OperationResult,
   type Promised,
 } from "../check/history.ts";
 import { COUNTER, LIST, type Model, REGISTER, TOKEN_END } from "../check/models.ts";
+import type { Growth } from "../check/session-guarantees.ts";
 import type { Cluster } from "./cluster.ts";
 import { ViolationError } from "./invariants.ts";
 import type { ConnectionListener, SimNode } from "./sim-node.ts";
@@ -23,25 +27,54 @@ export function modelOf(key: string): Model {
   return key.startsWith("l") ? LIST : REGISTER;
 }
 
+/** What the oracles of sessions and staleness may rely on: these keys only grow. */
+export function growthOf(key: string): Growth {
+  const model = modelOf(key);
+  return model === LIST ? "list" : model === COUNTER ? "counter" : "other";
+}
+
+/** A session's token, and the operation whose answer carried it. */
+export interface HandedToken {
+  readonly text: string;
+  readonly operation: number;
+}
+
 /** What a client learned of one operation. */
 export interface Answer {
   readonly outcome: OperationOutcome;
   readonly result: OperationResult;
+  /** The code of an error. */
+  readonly error?: string;
+  /** Of an answer with META. */
+  readonly token?: HandedToken;
 }
 
 /** How an operation is asked for; null leaves the server's default. */
 export interface Concern {
   readonly w: "leader" | "majority" | "all" | number | null;
-  readonly r: "linearizable" | "local" | null;
+  /** A number asks for `bounded`, in ms. */
+  readonly r: "linearizable" | "session" | "local" | number | null;
+  readonly prefer: "nearest" | "leader" | null;
+  readonly token: HandedToken | null;
+  /** Whether the answer is to say how it came about, and the session's token. */
+  readonly meta: boolean;
   readonly timeoutMs: number | null;
 }
 
 /** What a call asks for that says nothing. */
-export const DEFAULT_CONCERN: Concern = { w: null, r: null, timeoutMs: null };
+export const DEFAULT_CONCERN: Concern = {
+  w: null,
+  r: null,
+  prefer: null,
+  token: null,
+  meta: false,
+  timeoutMs: null,
+};
 
 interface Open {
   readonly operation: number;
   readonly action: Action;
+  readonly hasMeta: boolean;
   readonly done: (answer: Answer) => void;
 }
 
@@ -98,13 +131,25 @@ export class Client implements ConnectionListener {
     done: (answer: Answer) => void = () => {},
   ): void {
     assert(this.#isOpen, "a call on a closed connection");
-    const promised = promisedBy(action, concern, this.#cluster.nodes.length);
-    const operation = this.#history.invoke(this.#process, key, action, promised, this.#cluster.now);
+    const { nodes, now } = this.#cluster;
+    const promised = promisedBy(action, concern, nodes.length);
+    const asked = this.#asked(concern);
+    const operation = this.#history.invoke(this.#process, key, action, promised, now, asked);
     const words = [...optionsOf(action, concern), ...commandOf(key, action)];
     const request = this.#node.call(this.#connection, words.map(encodeUtf8));
-    this.#open.push({ request, call: { operation, action, done } });
+    this.#open.push({ request, call: { operation, action, hasMeta: concern.meta, done } });
     const { timeline } = this.#cluster;
     if (timeline.recording) this.#line(operation, words.join(" "));
+  }
+
+  /** A node's clock may be slow, and so see less time pass than there does. */
+  #asked({ r, token }: Concern): Asked {
+    const { driftPpmMax } = this.#cluster.settings.options.faults;
+    const slowest = 1 - driftPpmMax / 1_000_000;
+    return {
+      inherits: token?.operation ?? null,
+      staleMax: typeof r === "number" ? Math.ceil((1000 * r) / slowest) : null,
+    };
   }
 
   /** Hangs up: what is open stays unknown. */
@@ -121,17 +166,19 @@ export class Client implements ConnectionListener {
       const text = `${this.#node.id} answers request ${request} before ${first?.request ?? "any"}`;
       throw new ViolationError("program-order", text);
     }
-    const { operation, action, done } = first.call;
-    const answer = understand(action, reply.reply);
-    this.#history.complete(operation, answer.outcome, answer.result, this.#cluster.now);
-    const shown = describeReply(reply.reply);
+    const { operation, action, hasMeta, done } = first.call;
+    const { inner, place, token } = hasMeta ? takeMeta(reply.reply) : plainReply(reply.reply);
+    const answer = understand(action, inner);
+    const { outcome, result, error = null } = answer;
+    this.#history.complete(operation, outcome, result, this.#cluster.now, { place, error });
+    const shown = describeReply(inner);
     this.#cluster.timeline.note(
       this.#cluster.now,
       `p${this.#process}`,
       "answer",
       `#${operation} ${shown}`,
     );
-    done(answer);
+    done(token === null ? answer : { ...answer, token: { text: token, operation } });
   }
 
   onClosed(): void {
@@ -155,16 +202,24 @@ export class Client implements ConnectionListener {
 
 /** LEAD4, LEAD5: what such an operation is owed. */
 function promisedBy(action: Action, concern: Concern, nodes: number): Promised {
-  if (action.kind === "get") return concern.r === "local" ? "local" : "strong";
+  if (action.kind === "get") {
+    if (typeof concern.r === "number") return "bounded";
+    return concern.r === "local" || concern.r === "session" ? concern.r : "strong";
+  }
   if (concern.w === "leader") return "lossy";
   const majority = Math.floor(nodes / 2) + 1;
   return typeof concern.w === "number" && concern.w < majority ? "lossy" : "strong";
 }
 
-function optionsOf(action: Action, { w, r, timeoutMs }: Concern): string[] {
+function optionsOf(action: Action, concern: Concern): string[] {
+  const { w, r, prefer, token, meta, timeoutMs } = concern;
   const words: string[] = [];
   if (w !== null && action.kind !== "get") words.push("W", String(w));
-  if (r !== null && action.kind === "get") words.push("R", r);
+  if (typeof r === "number") words.push("R", "bounded", String(r));
+  else if (r !== null && action.kind === "get") words.push("R", r);
+  if (prefer !== null) words.push("PREFER", prefer);
+  if (token !== null) words.push("TOKEN", token.text);
+  if (meta) words.push("META");
   if (timeoutMs !== null) words.push("TIMEOUT", String(timeoutMs));
   return words.length === 0 ? [] : ["TREFOIL.WITH", ...words, "--"];
 }
@@ -192,11 +247,51 @@ function commandOf(key: string, action: Action): string[] {
 const EXPECTED = new Set([
   "NOLEADER",
   "TIMEOUT",
+  "STALE",
+  "SESSION_LOST",
   "CONCERN_UNMET",
   "BUSY",
   "SESSION_EXPIRED",
   "SHUTTING_DOWN",
 ]);
+
+const OUTCOMES = { "not-applied": "fail", unknown: "info", applied: "ok" } as const;
+
+/** A reply, and what META said of it. */
+interface Told {
+  readonly inner: Reply;
+  readonly place: Learned["place"];
+  readonly token: string | null;
+}
+
+function plainReply(reply: Reply): Told {
+  return { inner: reply, place: NOTHING_LEARNED.place, token: null };
+}
+
+/** Takes `[reply, meta]` apart; an option that was refused has no META. */
+function takeMeta(reply: Reply): Told {
+  if (reply.kind === "error") return plainReply(reply);
+  const [inner, meta] = reply.kind === "array" ? reply.items : [];
+  if (inner === undefined || meta?.kind !== "map") {
+    throw new ViolationError("unexpected-reply", "META was asked for and is not there");
+  }
+  const fields = new Map<string, Reply>();
+  for (let i = 0; i + 1 < meta.items.length; i += 2) {
+    const name = meta.items[i]!;
+    if (name.kind === "bulk") fields.set(decodeUtf8(name.bytes), meta.items[i + 1]!);
+  }
+  const number = (name: string): number => {
+    const field = fields.get(name);
+    return field?.kind === "integer" ? Number(field.value) : 0;
+  };
+  const token = fields.get("token");
+  const index = number("index");
+  return {
+    inner,
+    place: index === 0 ? null : { term: number("term"), index },
+    token: token?.kind === "bulk" ? decodeUtf8(token.bytes) : null,
+  };
+}
 
 function understand(action: Action, reply: Reply): Answer {
   switch (reply.kind) {
@@ -212,8 +307,8 @@ function understand(action: Action, reply: Reply): Answer {
       if (!EXPECTED.has(reply.code) || reply.outcome === null) {
         throw new ViolationError("unexpected-error", `${action.kind}: ${describeReply(reply)}`);
       }
-      if (reply.outcome === "not-applied") return { outcome: "fail", result: undefined };
-      return { outcome: reply.outcome === "unknown" ? "info" : "ok", result: undefined };
+      const outcome = OUTCOMES[reply.outcome];
+      return { outcome, result: undefined, error: reply.code };
     }
     default:
       throw new ViolationError("unexpected-reply", `${action.kind}: a ${reply.kind}`);
@@ -248,12 +343,17 @@ export class Workload {
   #tokens = 0;
   #active = true;
   #acknowledged = 0;
+  /** Tokens that clients were told of late, for others to take over. */
+  #handed: HandedToken[] = [];
+  /** Clients that ask META of everything they do, so that all that their session sees is known. */
+  readonly #watched: readonly boolean[];
 
   constructor(cluster: Cluster, prng: Prng) {
     this.#cluster = cluster;
     this.#prng = prng;
     this.#options = cluster.settings.options.workload;
     this.#clients = Array.from({ length: this.#options.clients }, () => null);
+    this.#watched = this.#clients.map(() => prng.chance(this.#options.sessionPercent, 100));
     const { registers, counters, lists } = this.#options;
     this.keys = [...named("c", counters), ...named("l", lists), ...named("r", registers)];
   }
@@ -313,7 +413,7 @@ export class Workload {
       return;
     }
     for (let left = this.#prng.between(1, this.#options.burstMax); left > 0; left -= 1) {
-      this.#callOne(client);
+      this.#callOne(client, this.#watched[slot]!);
     }
     if (this.#prng.chance(1, 100)) client.close();
   }
@@ -326,17 +426,42 @@ export class Workload {
     return fresh;
   }
 
-  #callOne(client: Client): void {
+  #callOne(client: Client, meta: boolean): void {
     const key = this.#prng.pick(this.keys);
-    const { readPercent, localPercent, concernPercent, timeoutMs } = this.#options;
+    const { readPercent, concernPercent, timeoutMs } = this.#options;
     const isRead = this.#prng.chance(readPercent, 100);
     const action: Action = isRead ? { kind: "get" } : this.#drawWrite(key);
-    const r = isRead && this.#prng.chance(localPercent, 100) ? "local" : null;
+    const r = isRead ? this.#drawReadConcern() : null;
     const w = !isRead && this.#prng.chance(concernPercent, 100) ? this.#drawConcern(action) : null;
     const timeout = this.#prng.chance(1, 2) ? timeoutMs : null;
-    client.call(key, action, { w, r, timeoutMs: timeout }, (answer) => {
+    const prefer = r !== null && this.#prng.chance(1, 10) ? "leader" : null;
+    // A token may tell more than the answers did: whoever takes one is not watched any more.
+    const token = r === "session" && !meta ? this.#drawToken() : null;
+    client.call(key, action, { w, r, prefer, token, meta, timeoutMs: timeout }, (answer) => {
       if (answer.outcome === "ok") this.#acknowledged += 1;
+      if (answer.token) this.#hand(answer.token);
     });
+  }
+
+  #drawReadConcern(): Concern["r"] {
+    const { localPercent, sessionPercent, boundedPercent, boundMsMax } = this.#options;
+    const dice = this.#prng.below(100);
+    if (dice < localPercent) return "local";
+    if (dice < localPercent + sessionPercent) return "session";
+    const isBounded = dice < localPercent + sessionPercent + boundedPercent;
+    return isBounded ? this.#prng.between(1, boundMsMax) : null;
+  }
+
+  /** A token from any connection, of this node or another; often the newest there is. */
+  #drawToken(): HandedToken | null {
+    const count = this.#handed.length;
+    if (count === 0 || this.#prng.chance(1, 2)) return null;
+    return this.#prng.chance(1, 2) ? this.#handed[count - 1]! : this.#prng.pick(this.#handed);
+  }
+
+  #hand(token: HandedToken): void {
+    this.#handed.push(token);
+    if (this.#handed.length > TOKENS_KEPT) this.#handed.shift();
   }
 
   #drawWrite(key: string): Action {
@@ -364,6 +489,8 @@ export class Workload {
     return this.#prng.pick(["majority", "all", majority, nodes]);
   }
 }
+
+const TOKENS_KEPT = 16;
 
 function named(letter: string, count: number): string[] {
   return Array.from({ length: count }, (_, i) => `${letter}${i}`);

@@ -1,4 +1,4 @@
-import { beforeEach, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { entry, makeOutbox, makeRaft } from "../../../../test/raft/unit.ts";
 import { onAppendEntries, onAppendWhileInstalling, sendAck } from "./follower.ts";
 import type { SingleLeaderMessage } from "./messages.ts";
@@ -15,6 +15,7 @@ const APPEND: AppendEntries = {
   commitIndex: 0,
   entries: [],
   round: 0,
+  freshBoot: 0,
   freshStamp: 0,
   freshIndex: 0,
 };
@@ -28,6 +29,7 @@ const REPLY: AppendReply = {
   hintTerm: 0,
   refusedIndex: 0,
   round: 0,
+  boot: 0,
   stamp: 10,
   wallMs: 0,
   appliedIndex: 0,
@@ -149,11 +151,37 @@ test("while a snapshot is not on disk, the leader is heard and nothing is promis
   expect([raft.log.lastIndex, raft.leaderHeardAt]).toEqual([2, 10]);
 });
 
-test("a stamp from another boot's clock dates nothing (LEAD6)", () => {
-  const raft = makeRaft({ term: 3, log: [1, 2] });
-  onAppendEntries(raft, "n2", { ...APPEND, freshStamp: 11, freshIndex: 2 }, 10, out);
-  expect(raft.freshIndex).toBe(0);
-  onAppendEntries(raft, "n2", { ...APPEND, freshStamp: 9, freshIndex: 2 }, 10, out);
-  onAppendEntries(raft, "n2", { ...APPEND, freshStamp: 5, freshIndex: 1 }, 10, out);
-  expect([raft.freshStamp, raft.freshIndex]).toEqual([9, 2]);
+describe("the age of the state (LEAD6)", () => {
+  const BOOT = 7;
+
+  function fresh(freshStamp: number, freshIndex: number, freshBoot = BOOT) {
+    return { ...APPEND, freshBoot, freshStamp, freshIndex };
+  }
+
+  test("is dated by the stamp that comes back, not by when it comes", () => {
+    const raft = makeRaft({ term: 3, log: [1, 2], boot: BOOT });
+    onAppendEntries(raft, "n2", fresh(3, 2), 10, out);
+    expect(raft.staleMs(1, 10)).toBeNull();
+    expect(raft.staleMs(2, 10)).toBe(7);
+    onAppendEntries(raft, "n2", fresh(2, 1), 11, out);
+    expect(raft.staleMs(2, 11)).toBe(8);
+  });
+
+  test("a stamp of another start of the process dates nothing, whatever its clock said", () => {
+    const raft = makeRaft({ term: 3, log: [1, 2], boot: BOOT });
+    for (const stamp of [0, 5, 10, 11]) {
+      onAppendEntries(raft, "n2", fresh(stamp, 2, BOOT + 1), 10, out);
+    }
+    expect(raft.staleMs(2, 10)).toBeNull();
+    onAppendEntries(raft, "n2", fresh(11, 2), 10, out);
+    expect(raft.staleMs(2, 10)).toBeNull();
+  });
+
+  test("every answer names the start of the process that its stamp is by", () => {
+    const raft = makeRaft({ term: 3, log: [1, 2], boot: BOOT });
+    onAppendEntries(raft, "n2", APPEND, 10, out);
+    sendAck(raft, 0, 10, out);
+    onAppendEntries(raft, "n2", { ...APPEND, term: 2 }, 10, out);
+    expect(acks()).toMatchObject([{ boot: BOOT, stamp: 10 }, { boot: BOOT }]);
+  });
 });

@@ -96,12 +96,15 @@ function withoutKnown(
   return [];
 }
 
+/** LEAD6: the leader gives one of our stamps back, with an index that a round has confirmed. */
 function noteFreshness(raft: Raft, message: AppendEntries, now: Instant): void {
-  // A stamp from beyond our clock is one of an earlier boot, whose clock began elsewhere.
-  if (message.freshStamp <= raft.freshStamp || message.freshStamp > now) return;
-  if (message.freshIndex === 0) return;
-  raft.freshStamp = message.freshStamp;
-  raft.freshIndex = message.freshIndex;
+  const { freshBoot, freshStamp, freshIndex } = message;
+  const { mutant } = raft.options;
+  if (freshIndex === 0) return;
+  if (mutant === "L54") return raft.freshness.note(now, freshIndex);
+  // A stamp of an earlier start is by a clock that began elsewhere: it says nothing about ours.
+  if (freshStamp > now || (freshBoot !== raft.boot && mutant !== "L55")) return;
+  raft.freshness.note(freshStamp, freshIndex);
 }
 
 function promise(raft: Raft, to: NodeId, matchIndex: LogIndex, round: number): void {
@@ -130,6 +133,7 @@ export function sendAck(raft: Raft, appliedIndex: LogIndex, now: Instant, out: O
     hintTerm: 0,
     refusedIndex: 0,
     round: ack.round,
+    boot: raft.boot,
     stamp: now,
     wallMs: raft.wallMs,
     appliedIndex,
@@ -154,6 +158,7 @@ function refusal(
     hintTerm,
     refusedIndex: message.prevLogIndex,
     round: message.term === raft.term ? message.round : 0,
+    boot: raft.boot,
     stamp: now,
     wallMs: raft.wallMs,
     appliedIndex: 0,

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { toyMachine } from "../../../../test/raft/toy-machine.ts";
 import { makeOutbox, makeRaft } from "../../../../test/raft/unit.ts";
 import { decodeUtf8, encodeUtf8 } from "../../base/bytes.ts";
-import type { ReadConcern, WriteConcern } from "../../contract/group.ts";
+import type { WriteConcern } from "../../contract/group.ts";
 import { error, integer } from "../../contract/reply.ts";
 import { MemoryStore } from "../../log/memory-store.ts";
 import { Memtable } from "../../log/memtable.ts";
@@ -38,7 +38,7 @@ function write(ticket: number, text: string, deadline = 2000, concern: WriteConc
   forwarding.request(ticket, call, out);
 }
 
-function read(ticket: number, deadline = 2000, concern: ReadConcern = "linearizable") {
+function read(ticket: number, deadline = 2000, concern: "linearizable" | "local" = "linearizable") {
   const call = {
     kind: "read",
     connection: 1,

@@ -1,7 +1,13 @@
 import { assert, defined } from "../../base/assert.ts";
 import { NumberMap } from "../../base/number-map.ts";
 import { Slab } from "../../base/slab.ts";
-import { type GroupCall, type GroupReply, NO_META } from "../../contract/group.ts";
+import {
+  type GroupCall,
+  type GroupReply,
+  type LogPlace,
+  NO_META,
+  type ReplyMeta,
+} from "../../contract/group.ts";
 import type {
   ConnectionId,
   Instant,
@@ -20,7 +26,9 @@ import type { Out, Raft } from "./raft.ts";
 type Forward = Extract<SingleLeaderMessage, { kind: "forward" }>;
 type ForwardReply = Extract<SingleLeaderMessage, { kind: "forwardReply" }>;
 
-type ForwardedCall = Exclude<GroupCall, { kind: "transfer" | "changes" }>;
+type ForwardedCall = Exclude<GroupCall, { kind: "transfer" | "replicaRead" | "changes" }>;
+type ReplicaRead = Extract<GroupCall, { kind: "replicaRead" }>;
+type OpenCall = Exclude<GroupCall, { kind: "transfer" | "forget" | "changes" }>;
 
 interface Call {
   /** Counts the calls of this node: their order of arrival. */
@@ -30,6 +38,12 @@ interface Call {
   readonly deadline: Instant;
   readonly bytes: number;
   readonly kind: "write" | "read" | "wait";
+  /** When it came, for the age of what a read sees. */
+  readonly arrivedAt: Instant;
+  /** A read that any replica might have answered ends as STALE, whatever the leader does. */
+  readonly isReplicaRead: boolean;
+  /** The entries that a read's state must hold. */
+  readonly places: readonly LogPlace[];
   readonly concern: number;
   readonly replicas: number;
   /** Let go of once answered: a connection's last write is remembered longer than its bytes. */
@@ -108,6 +122,8 @@ export class Forwarding {
   #head = 0;
   /** Calls of the queue that are not done. */
   #open = 0;
+  /** Reads that wait outside of the queue. */
+  #reserved = 0;
   /** Position in `#calls` of the first one not yet handed to the leader of this stream. */
   #unsent = 0;
   #bytes = 0;
@@ -134,6 +150,8 @@ export class Forwarding {
   #heardAt: Instant = 0;
   #nextDeadline: Instant = Number.POSITIVE_INFINITY;
   #localTickets = new Set<RequestId>();
+  /** The present, which the owner sets before each step and settle. */
+  now: Instant = 0;
 
   constructor(raft: Raft, applier: Applier, boot: string) {
     this.#raft = raft;
@@ -157,31 +175,64 @@ export class Forwarding {
       return this.#reply(out, ticket, error("HALTED", `This keyspace is halted: ${halted}`));
     }
     const bytes = call.kind === "wait" ? 0 : call.payload.length;
-    const { windowCalls, windowBytes } = this.#raft.options.limits;
-    // Abandoned writes keep their place in the queue, so it is the queue that is bounded.
-    const waiting = this.#open + this.#locals.length;
-    const isFull = waiting >= windowCalls || this.#bytes + bytes > windowBytes;
+    const isFull = this.#isFull(bytes);
     if (call.kind === "read" && call.concern === "local") {
       return this.#readLocally(ticket, call, isFull, out);
     }
     if (isFull) return this.#reply(out, ticket, error("BUSY", TOO_MANY));
-    this.#enqueue(ticket, call, bytes);
+    this.#enqueue(ticket, call, bytes, this.now);
   }
 
-  #enqueue(
-    ticket: RequestId,
-    call: Exclude<ForwardedCall, { kind: "forget" }>,
-    bytes: number,
-  ): void {
+  /**
+   * Takes over a read that this replica does not answer itself; it becomes a linearizable one. What
+   * may wait is bounded where it waited before.
+   */
+  forwardRead(ticket: RequestId, read: ReplicaRead, arrivedAt: Instant): void {
+    this.#enqueue(ticket, read, read.payload.length, arrivedAt);
+  }
+
+  /** Room for a read that waits outside of the queue; false when there is none. */
+  reserve(bytes: number): boolean {
+    if (this.#isFull(bytes)) return false;
+    this.#reserved += 1;
+    this.#bytes += bytes;
+    return true;
+  }
+
+  /** The read waits no longer. */
+  release(bytes: number): void {
+    assert(this.#reserved > 0, "nothing was reserved");
+    this.#reserved -= 1;
+    this.#bytes -= bytes;
+  }
+
+  /** Abandoned writes keep their place in the queue, so it is the queue that is bounded. */
+  #isFull(bytes: number): boolean {
+    const { windowCalls, windowBytes } = this.#raft.options.limits;
+    const waiting = this.#open + this.#locals.length + this.#reserved;
+    return waiting >= windowCalls || this.#bytes + bytes > windowBytes;
+  }
+
+  /** Whether this replica has applied the connection's last write, or nobody ever will. */
+  showsWritesOf(connection: ConnectionId): boolean {
+    return this.#isVisible(standing(this.#lanes.get(connection)?.lastWrite ?? null));
+  }
+
+  #enqueue(ticket: RequestId, call: OpenCall, bytes: number, arrivedAt: Instant): void {
     const lane = this.#lane(call.connection);
     this.#enqueued += 1;
+    const isReplicaRead = call.kind === "replicaRead";
+    const isSession = isReplicaRead && call.condition.kind === "session";
     const open: Call = {
       order: this.#enqueued,
       ticket,
       connection: call.connection,
       deadline: call.deadline,
       bytes,
-      kind: call.kind,
+      kind: call.kind === "replicaRead" ? "read" : call.kind,
+      arrivedAt,
+      isReplicaRead,
+      places: isSession ? call.condition.places : NO_PLACES,
       concern: call.kind === "write" ? encodeConcern(call.concern) : 0,
       replicas: call.kind === "wait" ? call.replicas : 0,
       payload: call.kind === "wait" ? EMPTY_PAYLOAD : call.payload,
@@ -268,9 +319,7 @@ export class Forwarding {
 
   #answerLocally(read: LocalRead, out: Out): void {
     this.#localTickets.delete(read.ticket);
-    const { appliedTerm: term, appliedIndex: index } = this.#applier;
-    const meta = { ...NO_META, term, index };
-    out.reply(read.ticket, { reply: this.#applier.read(read.payload, this.#raft.wallMs), meta });
+    out.reply(read.ticket, answerHere(this.#raft, this.#applier, read.payload, this.now));
   }
 
   /**
@@ -451,7 +500,7 @@ export class Forwarding {
       this.#unrepeatable.push(call);
       return null;
     }
-    return { kind: "read", ticket, afterSequence, payload };
+    return { kind: "read", ticket, afterSequence, places: call.places, payload };
   }
 
   #number(call: Call): void {
@@ -471,7 +520,7 @@ export class Forwarding {
     for (const call of this.#unrepeatable) {
       const text =
         "The leader changed while this read was under way, and a later command of its connection may have taken effect already. Read again.";
-      this.#finish(call, error("NOLEADER", text), 0, 0, 0, out);
+      this.#finish(call, error("NOLEADER", text), NO_META, out);
     }
     this.#unrepeatable.length = 0;
   }
@@ -528,7 +577,8 @@ export class Forwarding {
       const lane = this.#lane(call.connection);
       lane.lastAnswered = Math.max(lane.lastAnswered, call.order);
     }
-    this.#finish(call, reply, term, index, durable, out, from);
+    const staleMs = call.kind === "read" && index > 0 ? this.now - call.arrivedAt : null;
+    this.#finish(call, reply, { term, index, durable, node: from, staleMs }, out);
   }
 
   /**
@@ -543,32 +593,22 @@ export class Forwarding {
     // Handed over once and refused: certain. Handed over before, it may have been applied then.
     const isCertain = refused.handed === 1;
     const reply = isCertain ? error("SESSION_EXPIRED", text) : error("TIMEOUT", text);
-    this.#finish(refused, reply, 0, 0, 0, out);
+    this.#finish(refused, reply, NO_META, out);
     for (const call of this.#calls) {
       if (call.done || call.handed === 0) continue;
       const outcome = call.kind === "write" ? "unknown" : "not-applied";
-      this.#finish(call, error("TIMEOUT", text, outcome), 0, 0, 0, out);
+      this.#finish(call, error("TIMEOUT", text, outcome), NO_META, out);
     }
     this.#nextSequence = 1;
     for (const lane of this.#lanes.values()) lane.lastSequence = 0;
     this.#answerVisible(out);
   }
 
-  #finish(
-    call: Call,
-    reply: Reply,
-    term: Term,
-    index: LogIndex,
-    durable: number,
-    out: Out,
-    leader: NodeId | null = null,
-  ): void {
+  #finish(call: Call, reply: Reply, meta: ReplyMeta, out: Out): void {
     this.#close(call);
     this.#byTicket.delete(call.ticket);
     if (call.sequence > 0) this.#bySequence.delete(call.sequence);
-    if (!call.abandoned) {
-      out.reply(call.ticket, { reply, meta: { term, index, durable, leader } });
-    }
+    if (!call.abandoned) out.reply(call.ticket, { reply, meta });
   }
 
   #close(call: Call): void {
@@ -631,14 +671,17 @@ export class Forwarding {
   }
 
   #expire(call: Call, out: Out): void {
+    if (call.isReplicaRead) {
+      return this.#finish(call, error("STALE", STALE_AT_DEADLINE), NO_META, out);
+    }
     if (call.handed === 0) {
       const text =
         "No leader could be reached within the deadline; the request was handed to none.";
-      return this.#finish(call, error("NOLEADER", text), 0, 0, 0, out);
+      return this.#finish(call, error("NOLEADER", text), NO_META, out);
     }
     if (call.kind !== "write") {
       const text = "No answer within the deadline. A read has no effect: read again.";
-      return this.#finish(call, error("TIMEOUT", text, "not-applied"), 0, 0, 0, out);
+      return this.#finish(call, error("TIMEOUT", text, "not-applied"), NO_META, out);
     }
     const text = "Handed to a leader and not confirmed within the deadline; it may yet be applied.";
     this.#reply(out, call.ticket, error("TIMEOUT", text));
@@ -689,6 +732,25 @@ export class Forwarding {
 
 const EMPTY_PAYLOAD = new Uint8Array(0);
 
+const NO_PLACES: readonly LogPlace[] = [];
+
+/** What a read is told that no replica could answer in time under its condition. */
+export const STALE_AT_DEADLINE =
+  "This replica was not fresh enough within the deadline, and no leader answered. Read again.";
+
+/** A read as this replica's state has it, and how old that is at most. */
+export function answerHere(
+  raft: Raft,
+  applier: Applier,
+  payload: Uint8Array,
+  now: Instant,
+): GroupReply {
+  const { appliedTerm: term, appliedIndex: index } = applier;
+  const staleMs = raft.staleMs(index, now);
+  const meta = { term, index, durable: 0, node: raft.options.node, staleMs };
+  return { reply: applier.read(payload, raft.wallMs), meta };
+}
+
 /**
  * The write, or the last one before it that did not end without having been handed over: a write
  * that never went anywhere leaves its connection's earlier ones to be followed.
@@ -699,7 +761,8 @@ function standing(write: Call | null): Call | null {
   return last;
 }
 
-const TOO_MANY = "Too many requests of this node are waiting for the leader.";
+/** What a call is told for which there is no room. */
+export const TOO_MANY = "Too many requests of this node are waiting for the leader.";
 
 const ALL = encodeConcern("all");
 

@@ -5,6 +5,7 @@ import {
   advanceCommit,
   becomeLeader,
   checkQuorum,
+  confirmedRound,
   durableCount,
   leaderDeadline,
   onAppendReply,
@@ -26,6 +27,7 @@ const OK: AppendReply = {
   hintTerm: 0,
   refusedIndex: 0,
   round: 0,
+  boot: 0,
   stamp: 0,
   wallMs: 0,
   appliedIndex: 0,
@@ -206,11 +208,44 @@ describe("commit", () => {
 describe("leadership", () => {
   test("a round is confirmed by a majority, this node included", () => {
     const { leadership } = leading({ voters: ["n1", "n2", "n3", "n4", "n5"] });
-    const round = leadership!.startRound(0);
+    const round = leadership!.startRound(0, 10);
     leadership!.progress("n2").ackedRound = round;
     expect(leadership!.confirmedRound()).toBe(0);
     leadership!.progress("n5").ackedRound = round;
     expect(leadership!.confirmedRound()).toBe(round);
+  });
+
+  test("a confirmed round dates the followers' states, and the leader's by its beginning", () => {
+    const raft = leading();
+    const { leadership } = raft;
+    const [n2, n3] = leadership!.followers;
+    onAppendReply(raft, "n2", { ...OK, boot: 5, stamp: 70, matchIndex: 1 }, 10);
+    raft.commitIndex = 1;
+    const round = leadership!.startRound(1, 20);
+    onAppendReply(raft, "n2", { ...OK, boot: 5, stamp: 90, matchIndex: 1 }, 30);
+    expect(confirmedRound(raft)).toBe(0);
+    expect(raft.staleMs(1, 40)).toBeNull();
+    expect(n2!.freshIndex).toBe(0);
+    onAppendReply(raft, "n2", { ...OK, boot: 5, stamp: 95, matchIndex: 1, round }, 40);
+    expect(confirmedRound(raft)).toBe(round);
+    // The stamp that it held when the round began, not the latest.
+    expect(n2).toMatchObject({ freshStamp: { boot: 5, at: 70 }, freshIndex: 1 });
+    expect(n3).toMatchObject({ freshIndex: 0 });
+    expect(raft.staleMs(1, 50)).toBe(30);
+    // Without a majority it does not get younger.
+    leadership!.startRound(1, 60);
+    confirmedRound(raft);
+    expect(raft.staleMs(1, 100)).toBe(80);
+  });
+
+  test("stamps of two starts of a follower do not compare", () => {
+    const raft = leading();
+    const progress = raft.leadership!.progress("n2");
+    onAppendReply(raft, "n2", { ...OK, boot: 5, stamp: 9000 }, 10);
+    onAppendReply(raft, "n2", { ...OK, boot: 5, stamp: 8000 }, 11);
+    expect(progress.stamp).toEqual({ boot: 5, at: 9000 });
+    onAppendReply(raft, "n2", { ...OK, boot: 6, stamp: 3 }, 12);
+    expect(progress.stamp).toEqual({ boot: 6, at: 3 });
   });
 
   test("a leader that has not heard a majority lately steps down", () => {

@@ -52,9 +52,9 @@ export function onAppendReply(raft: Raft, from: NodeId, reply: AppendReply, now:
   const progress = leadership.progress(from);
   progress.lastHeardAt = now;
   progress.ackedRound = Math.max(progress.ackedRound, reply.round);
+  const boot = raft.options.mutant === "L55" ? 0 : reply.boot;
   // One that was overtaken on the way would make its clock look slow.
-  if (reply.stamp >= progress.stamp) progress.wallOffset = reply.wallMs - now;
-  progress.stamp = Math.max(progress.stamp, reply.stamp);
+  if (progress.stamped(boot, reply.stamp)) progress.wallOffset = reply.wallMs - now;
   if (!reply.success) return onRefusal(raft, progress, reply);
   progress.appliedIndex = Math.max(progress.appliedIndex, reply.appliedIndex);
   assert(reply.matchIndex <= raft.log.lastIndex, "a follower acknowledges what was never sent");
@@ -109,13 +109,23 @@ export function releaseGroup(raft: Raft, now: Instant): void {
   leadership?.groups.release(log.lastIndex, commitIndex, options.limits, now);
 }
 
+/** The latest round that is confirmed. It also dates our own state, by when it began (LEAD6). */
+export function confirmedRound(raft: Raft): number {
+  const leadership = defined(raft.leadership, "only a leader begins rounds");
+  const round = leadership.confirmedRound();
+  const { confirmed } = leadership;
+  if (confirmed !== null) raft.freshness.note(confirmed.at, confirmed.index);
+  return round;
+}
+
 /** Decides what each follower is sent this turn: at most one frame of entries, or a heartbeat. */
 export function replicate(raft: Raft, now: Instant, out: Out): void {
   const leadership = raft.leadership;
   if (leadership === null) return;
   if (now >= leadership.nextHeartbeatAt) {
     leadership.nextHeartbeatAt = now + raft.options.timing.heartbeatMs;
-    leadership.startRound(raft.commitIndex);
+    leadership.startRound(raft.commitIndex, now);
+    leadership.commits.note(raft.commitIndex, now);
   }
   for (const progress of leadership.followers) {
     if (progress.state !== "snapshot") appendTo(raft, leadership, progress, now, out);
@@ -182,7 +192,8 @@ function sendAppend(
     commitIndex: raft.commitIndex,
     entries,
     round: leadership.round,
-    freshStamp: progress.freshStamp,
+    freshBoot: progress.freshStamp.boot,
+    freshStamp: progress.freshStamp.at,
     freshIndex: progress.freshIndex,
   });
   progress.lastSentAt = now;

@@ -1,14 +1,16 @@
 import { assert, defined } from "../../base/assert.ts";
 import type { Instant, LogIndex, NodeId, Term } from "../../contract/ids.ts";
+import { CommitHistory } from "./commit-history.ts";
 import { GroupCommit } from "./group-commit.ts";
-import { Progress } from "./progress.ts";
+import { NO_STAMP, Progress, type Stamp } from "./progress.ts";
 import { countAtLeast, majorityOf, majorityValue } from "./quorum.ts";
 
-/** A round whose confirmation will date the followers' states (LEAD6). */
+/** A round whose confirmation will date the followers' states, and the leader's own (LEAD6). */
 interface FreshnessRound {
   readonly round: number;
   readonly commitIndex: LogIndex;
-  readonly stamps: readonly Instant[];
+  readonly startedAt: Instant;
+  readonly stamps: readonly Stamp[];
 }
 
 /** What became of a node's request for a transfer, as long as this leader leads. */
@@ -37,6 +39,9 @@ export class Leadership {
   /** The latest request of each node's boot. */
   readonly transferAsks = new Map<string, TransferAsk>();
   #freshness: FreshnessRound | null = null;
+  /** What dates the leader's own state: when a round began that is confirmed, and its index. */
+  confirmed: { readonly at: Instant; readonly index: LogIndex } | null = null;
+  readonly commits: CommitHistory = new CommitHistory();
 
   constructor(
     term: Term,
@@ -58,13 +63,13 @@ export class Leadership {
   }
 
   /** Begins a round that every follower is asked to confirm by the next message to it. */
-  startRound(commitIndex: LogIndex): number {
+  startRound(commitIndex: LogIndex, now: Instant): number {
     this.round += 1;
     // Before an entry of its own term is committed, a leader may know less than is committed:
     // dating by that would call a state fresh that lacks confirmed writes (LEAD6).
     if (this.#freshness === null && commitIndex >= this.firstIndex) {
       const stamps = this.followers.map((progress) => progress.stamp);
-      this.#freshness = { round: this.round, commitIndex, stamps };
+      this.#freshness = { round: this.round, commitIndex, startedAt: now, stamps };
     }
     return this.round;
   }
@@ -86,10 +91,14 @@ export class Leadership {
   #dateFollowers(): void {
     const freshness = this.#freshness;
     assert(freshness !== null, "no round to date by");
+    const { commitIndex, startedAt, stamps } = freshness;
     this.followers.forEach((progress, i) => {
-      progress.freshStamp = freshness.stamps[i]!;
-      progress.freshIndex = freshness.commitIndex;
+      // Of a follower that had not answered there is no instant to speak of.
+      if (stamps[i] === NO_STAMP) return;
+      progress.freshStamp = stamps[i]!;
+      progress.freshIndex = commitIndex;
     });
+    this.confirmed = { at: startedAt, index: commitIndex };
     this.#freshness = null;
   }
 }

@@ -1,3 +1,4 @@
+import type { LogPlace } from "../../contract/group.ts";
 import type { Instant, LogIndex, NodeId, Term, WallClock } from "../../contract/ids.ts";
 import type { Reply } from "../../contract/reply.ts";
 
@@ -40,9 +41,10 @@ export type SingleLeaderMessage =
       /** The confirmation round it belongs to; the reply says the highest one seen (LEAD5). */
       readonly round: number;
       /**
-       * LEAD6: with `freshIndex` applied, the follower's state is no older than its own
-       * `freshStamp`.
+       * LEAD6: with `freshIndex` applied, the follower's state is no older than `freshStamp`, which
+       * its start `freshBoot` gave. Index 0: nothing is known yet.
        */
+      readonly freshBoot: number;
       readonly freshStamp: Instant;
       readonly freshIndex: LogIndex;
     }
@@ -58,7 +60,8 @@ export type SingleLeaderMessage =
       /** The index that was refused, by which the leader tells a stale refusal. */
       readonly refusedIndex: LogIndex;
       readonly round: number;
-      /** The follower's own clock when it replied (LEAD6). */
+      /** The start of the follower's process, and its own clock when it replied (LEAD6). */
+      readonly boot: number;
       readonly stamp: Instant;
       /** Its wall clock then (GEN7). */
       readonly wallMs: WallClock;
@@ -87,6 +90,7 @@ export type SingleLeaderMessage =
       readonly installed: boolean;
       readonly lastIndex: LogIndex;
       readonly round: number;
+      readonly boot: number;
       readonly stamp: Instant;
     }
   /** Leadership transfer (thesis §3.10): start an election now. */
@@ -162,6 +166,8 @@ export type ForwardItem =
        * Evaluated right after this sequence, so that it sees every earlier write of its connection.
        */
       readonly afterSequence: number;
+      /** The entries that the state must hold, as a session's read asks (LEAD7). */
+      readonly places: readonly LogPlace[];
       readonly payload: Uint8Array;
     }
   | {

@@ -18,6 +18,15 @@ export interface SnapshotTransfer {
   awaiting: boolean;
 }
 
+/** What a follower's clock said, and the start of its process that it counts from (LEAD6). */
+export interface Stamp {
+  readonly boot: number;
+  readonly at: Instant;
+}
+
+/** Of a follower that has not answered yet. */
+export const NO_STAMP: Stamp = { boot: 0, at: 0 };
+
 /**
  * What the leader knows of one follower (Raft §5.3).
  *
@@ -52,9 +61,9 @@ export class Progress {
   /** Its wall clock less our monotonic one, by its latest reply; null before the first (GEN7). */
   wallOffset: number | null = null;
   snapshot: SnapshotTransfer | null = null;
-  /** LEAD6: its latest stamp, and the stamp and commitIndex that a running round will confirm. */
-  stamp: Instant = 0;
-  freshStamp: Instant = 0;
+  /** LEAD6: its latest stamp, and the one that a round has confirmed with its commitIndex. */
+  stamp: Stamp = NO_STAMP;
+  freshStamp: Stamp = NO_STAMP;
   freshIndex: LogIndex = 0;
 
   constructor(node: NodeId, nextIndex: LogIndex, now: Instant) {
@@ -62,6 +71,16 @@ export class Progress {
     this.nextIndex = nextIndex;
     this.lastSentAt = now;
     this.lastHeardAt = now;
+  }
+
+  /**
+   * Takes a stamp if it is news: answers may overtake one another. Those of another start of the
+   * process do not compare.
+   */
+  stamped(boot: number, at: Instant): boolean {
+    if (boot === this.stamp.boot && at <= this.stamp.at) return false;
+    this.stamp = { boot, at };
+    return true;
   }
 
   becomeProbe(): void {

@@ -4,6 +4,7 @@ import { makeOutbox, makeRaft, type RaftSettings } from "../../../../test/raft/u
 import { encodeUtf8 } from "../../base/bytes.ts";
 import { commandMachine, encodeCommand } from "../../commands/command-machine.ts";
 import { lookupCommand } from "../../commands/table.ts";
+import type { LogPlace } from "../../contract/group.ts";
 import { bulkText, integer, NULL, OK } from "../../contract/reply.ts";
 import type { StateMachine } from "../../contract/state-machine.ts";
 import { MemoryStore } from "../../log/memory-store.ts";
@@ -108,8 +109,13 @@ function write(sequence: number, text: string, concern = -1, deadlineMs = 1000):
   return { kind: "write", sequence, concern, deadlineMs, entry };
 }
 
-function read(ticket: number, afterSequence: number, key = "a"): ForwardItem {
-  return { kind: "read", ticket, afterSequence, payload: encodeUtf8(`GET ${key}`) };
+function read(
+  ticket: number,
+  afterSequence: number,
+  key = "a",
+  places: readonly LogPlace[] = [],
+): ForwardItem {
+  return { kind: "read", ticket, afterSequence, places, payload: encodeUtf8(`GET ${key}`) };
 }
 
 test("a registration is answered with its session, its boot and its stream's number", () => {
@@ -373,7 +379,8 @@ describe("keys that are due (GEN7)", () => {
   }
 
   function get(ticket: number, key: string, afterSequence = 1): ForwardItem {
-    return { kind: "read", ticket, afterSequence, payload: encoded("GET", key) };
+    const payload = encoded("GET", key);
+    return { kind: "read", ticket, afterSequence, places: [], payload };
   }
 
   function replies(desk: Desk): unknown[] {
@@ -436,5 +443,63 @@ describe("keys that are due (GEN7)", () => {
     desk.raft.wallMs = 90_000;
     desk.forward([get(1, "k")], { session, floor: 2 });
     expect(replies(desk)).toEqual([[1, bulkText("v")]]);
+  });
+});
+
+describe("a session's read that came to the leader (LEAD7)", () => {
+  function asked(place: readonly [term: number, index: number], log: readonly string[] = []) {
+    const [term, index] = place;
+    const desk = new Desk();
+    const session = desk.register();
+    log.forEach((text, i) => {
+      desk.forward([write(i + 1, text)], { session });
+    });
+    const places = [
+      { term: 1, index: 1 },
+      { term, index },
+    ];
+    desk.forward([read(9, 0, "a", places)], { session });
+    return desk;
+  }
+
+  test("is evaluated if the state holds its entry, and says how far that has come", () => {
+    const desk = asked([1, 2]);
+    expect(desk.answers()).toEqual([]);
+    desk.confirm();
+    expect(desk.answers()).toEqual([
+      { sequence: 0, ticket: 9, reply: NULL, term: 1, index: 2, durable: 0 },
+    ]);
+  });
+
+  test("waits for an entry of our log that is not applied", () => {
+    const desk = asked([1, 3], ["SET a 1"]);
+    desk.confirm();
+    expect(desk.answers()).toEqual([]);
+    desk.commit("n2");
+    desk.answers();
+    desk.confirm();
+    expect(desk.answers()).toEqual([
+      { sequence: 0, ticket: 9, reply: bulkText("1"), term: 1, index: 3, durable: 0 },
+    ]);
+  });
+
+  test("is told that another entry took the place of its own", () => {
+    const answers = asked([0, 2]).answers();
+    expect(answers).toMatchObject([{ ticket: 9, reply: { code: "SESSION_LOST" }, index: 0 }]);
+    // An index that no entry of so early a term can get any more.
+    expect(asked([0, 40]).answers()).toMatchObject([{ reply: { code: "SESSION_LOST" } }]);
+  });
+
+  test("is left open if its entry is a later leader's: that one will be asked", () => {
+    for (const place of [
+      [2, 3],
+      [1, 3],
+    ] as const) {
+      const desk = asked(place);
+      desk.confirm();
+      expect(desk.answers()).toEqual([]);
+      desk.confirm();
+      expect(desk.answers()).toEqual([]);
+    }
   });
 });

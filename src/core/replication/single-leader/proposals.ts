@@ -1,6 +1,7 @@
 import { assert, defined } from "../../base/assert.ts";
 import { encodeUtf8 } from "../../base/bytes.ts";
 import { NumberMap } from "../../base/number-map.ts";
+import type { LogPlace } from "../../contract/group.ts";
 import type { Instant, LogIndex, NodeId, Term, WallClock } from "../../contract/ids.ts";
 import { error, integer, OK, type Reply } from "../../contract/reply.ts";
 import type { AppliedAnswer } from "../../sessions/session-table.ts";
@@ -14,9 +15,10 @@ import {
   makeEntry,
   stampEntry,
 } from "./entry.ts";
-import { durableCount, ownTermCommitted } from "./leader.ts";
+import { confirmedRound, durableCount, ownTermCommitted } from "./leader.ts";
 import { LogClock } from "./log-clock.ts";
 import type { EntryBytes, ForwardAnswer, ForwardItem, SingleLeaderMessage } from "./messages.ts";
+import { PLACE_LOST, standingOf } from "./place.ts";
 import type { Raft } from "./raft.ts";
 
 type Forward = Extract<SingleLeaderMessage, { kind: "forward" }>;
@@ -43,6 +45,8 @@ interface EvaluatedRead {
   readonly to: NodeId;
   readonly ticket: number;
   readonly reply: Reply;
+  /** How far the state had come that it saw. */
+  readonly term: Term;
   readonly index: LogIndex;
   /** The confirmation round that must be acknowledged; 0 until the turn ends. */
   round: number;
@@ -53,18 +57,13 @@ interface PendingWait {
   readonly item: WaitItem;
   readonly deadline: Instant;
   /** Where the write stands; null if it is nowhere, and so was lost. */
-  readonly place: Place | null;
+  readonly place: LogPlace | null;
 }
 
 /** A read of a key that the clock says is dead, and log time does not yet (GEN7). */
 interface DueRead {
   readonly to: NodeId;
   readonly item: ReadItem;
-  readonly index: LogIndex;
-}
-
-interface Place {
-  readonly term: Term;
   readonly index: LogIndex;
 }
 
@@ -118,6 +117,8 @@ export class Proposals implements Omit<AppliedListener, "onApplying"> {
   readonly #desks = new Map<number, SessionDesk>();
   /** Items that wait for an entry of our own term to be committed before any read is evaluated. */
   #heldReads: { readonly to: NodeId; readonly session: number; readonly item: ReadItem }[] = [];
+  /** Reads of sessions that have seen an entry of our log which is not applied yet (LEAD7). */
+  #awaitingPlace: { readonly to: NodeId; readonly item: ReadItem }[] = [];
   #reads: EvaluatedRead[] = [];
   #writesShort = new Set<PendingWrite>();
   #waits: PendingWait[] = [];
@@ -165,6 +166,7 @@ export class Proposals implements Omit<AppliedListener, "onApplying"> {
     this.#heldReads = [];
     this.#dueReads = [];
     this.#timeIndex = 0;
+    this.#awaitingPlace = [];
     this.#reads = [];
     this.#writesShort.clear();
     this.#waits = [];
@@ -223,6 +225,7 @@ export class Proposals implements Omit<AppliedListener, "onApplying"> {
     this.#heldReads = this.#heldReads.filter(isOthers);
     this.#dueReads = this.#dueReads.filter(isOthers);
     this.#reads = this.#reads.filter(isOthers);
+    this.#awaitingPlace = this.#awaitingPlace.filter(isOthers);
     for (const desk of this.#desks.values()) {
       for (const [sequence, reads] of desk.readsAfter) {
         const others = reads.filter(isOthers);
@@ -361,6 +364,7 @@ export class Proposals implements Omit<AppliedListener, "onApplying"> {
    * write of its connection, which is not in the log yet.
    */
   #readInTime(to: NodeId, session: number, item: ReadItem): void {
+    if (item.places.length > 0 && !this.#holdsPlaces(to, item)) return;
     const time = this.#clock.read(this.#now);
     const reply = this.#applier.readUnlessDue(item.payload, time);
     if (reply !== null) return this.#evaluated(to, item, reply);
@@ -396,16 +400,32 @@ export class Proposals implements Omit<AppliedListener, "onApplying"> {
   }
 
   #evaluate(to: NodeId, item: ReadItem): void {
+    if (item.places.length > 0 && !this.#holdsPlaces(to, item)) return;
     this.#evaluated(to, item, this.#applier.read(item.payload, this.#clock.read(this.#now)));
   }
 
-  #evaluated(to: NodeId, item: ReadItem, reply: Reply): void {
-    const index = this.#applier.appliedIndex;
+  #evaluated(to: NodeId, { ticket }: ReadItem, reply: Reply): void {
+    const { appliedTerm: term, appliedIndex: index } = this.#applier;
     if (this.#raft.options.mutant === "L19") {
-      this.#answer(to, { sequence: 0, ticket: item.ticket, reply, term: 0, index, durable: 0 });
-      return;
+      return this.#answer(to, { sequence: 0, ticket, reply, term, index, durable: 0 });
     }
-    this.#reads.push({ to, ticket: item.ticket, reply, index, round: 0 });
+    this.#reads.push({ to, ticket, reply, term, index, round: 0 });
+  }
+
+  /** Whether a session's read may be evaluated now; if not, it waits, or has got its answer. */
+  #holdsPlaces(to: NodeId, item: ReadItem): boolean {
+    const { ticket, places } = item;
+    const standing = standingOf(places, this.#raft, this.#applier);
+    if (standing === "lost") {
+      const reply = error("SESSION_LOST", PLACE_LOST);
+      this.#answer(to, { sequence: 0, ticket, reply, term: 0, index: 0, durable: 0 });
+    } else if (standing === "awaited") {
+      const { log } = this.#raft;
+      const isOurs = places.every(({ term, index }) => log.termAt(index) === term);
+      // An entry that is not ours is a later leader's: the sender will find and ask that one.
+      if (isOurs) this.#awaitingPlace.push({ to, item });
+    }
+    return standing === "applied";
   }
 
   #takeWait(stream: Stream, item: WaitItem, now: Instant): void {
@@ -416,7 +436,7 @@ export class Proposals implements Omit<AppliedListener, "onApplying"> {
   }
 
   /** Where a write stands that its sender has no answer to yet; null if it is nowhere. */
-  #placeOf(stream: Stream, sequence: number): Place | null {
+  #placeOf(stream: Stream, sequence: number): LogPlace | null {
     const session = this.#applier.sessions.get(stream.session);
     const answer =
       session === undefined ? null : this.#applier.sessions.answerTo(session, sequence);
@@ -480,6 +500,10 @@ export class Proposals implements Omit<AppliedListener, "onApplying"> {
   onAdvanced(): void {
     if (this.#dueReads.length > 0) this.#evaluateDue();
     this.#placeHeldReads();
+    if (this.#awaitingPlace.length === 0) return;
+    const awaiting = this.#awaitingPlace;
+    this.#awaitingPlace = [];
+    for (const { to, item } of awaiting) this.#evaluate(to, item);
   }
 
   #placeHeldReads(): void {
@@ -501,7 +525,7 @@ export class Proposals implements Omit<AppliedListener, "onApplying"> {
     this.#sweep();
     const last = this.#reads[this.#reads.length - 1];
     if (last === undefined || last.round !== 0) return;
-    const round = leadership.startRound(this.#raft.commitIndex);
+    const round = leadership.startRound(this.#raft.commitIndex, now);
     for (let i = this.#reads.length - 1; i >= 0 && this.#reads[i]!.round === 0; i -= 1) {
       this.#reads[i]!.round = round;
     }
@@ -509,14 +533,12 @@ export class Proposals implements Omit<AppliedListener, "onApplying"> {
 
   /** Answers what has become answerable, and what has run out of time. */
   settle(now: Instant): void {
-    const leadership = this.#raft.leadership;
-    if (leadership === null) return;
-    const confirmed = leadership.confirmedRound();
+    if (this.#raft.leadership === null) return;
+    const confirmed = confirmedRound(this.#raft);
     let answered = 0;
     for (const read of this.#reads) {
       if (read.round === 0 || read.round > confirmed) break;
-      const { ticket, reply, index } = read;
-      const term = this.#raft.term;
+      const { ticket, reply, term, index } = read;
       this.#answer(read.to, { sequence: 0, ticket, reply, term, index, durable: 0 });
       answered += 1;
     }

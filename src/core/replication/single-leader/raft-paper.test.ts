@@ -694,7 +694,7 @@ describe("what the project adds (PROTOCOLS)", () => {
     c.campaign("n2", ["n3"]);
     c.take();
     const { leadership } = raftOf(c, "n2");
-    leadership?.startRound(raftOf(c, "n2").commitIndex);
+    leadership?.startRound(raftOf(c, "n2").commitIndex, 0);
     for (const progress of leadership?.followers ?? []) progress.ackedRound = leadership!.round;
     leadership?.confirmedRound();
     expect(leadership?.followers.map(({ freshIndex }) => freshIndex)).toEqual([0, 0]);

@@ -14,6 +14,7 @@ import type {
 import type { Emitter } from "../../contract/outbox.ts";
 import type { LogRecord } from "../../contract/record.ts";
 import type { Trace } from "../../contract/trace.ts";
+import { Freshness } from "./freshness.ts";
 import type { GroupCommitLimits } from "./group-commit.ts";
 import type { Leadership } from "./leadership.ts";
 import type { EntryBytes, SingleLeaderMessage } from "./messages.ts";
@@ -129,17 +130,19 @@ export class Raft {
   unwritten: EntryBytes[] = [];
   ack: PendingAck | null = null;
 
-  /** LEAD6, as a follower: with freshIndex applied, our state is no older than freshStamp. */
-  freshStamp: Instant = Number.NEGATIVE_INFINITY;
-  freshIndex: LogIndex = 0;
+  /** How old our state may be (LEAD6). */
+  readonly freshness: Freshness = new Freshness();
+  /** Names this start of the process to the leader that keeps our stamps: they mean our clock. */
+  readonly boot: number;
   /** This node's wall clock at the beginning of the turn, whole ms (GEN7). */
   wallMs: WallClock = 0;
   /** The highest commitIndex a leader has told, which may be beyond what we hold. */
   toldCommit: LogIndex = 0;
 
-  constructor(options: RaftOptions, now: Instant) {
+  constructor(options: RaftOptions, now: Instant, boot = 0) {
     assert(options.voters.includes(options.node), "this node is no voter of the group");
     this.options = options;
+    this.boot = boot;
     this.electionDeadline = now;
     this.resetElectionTimer(now);
   }
@@ -173,7 +176,6 @@ export class Raft {
       this.term = term;
       this.vote = null;
       this.hardStateChanged = true;
-      this.freshStamp = Number.NEGATIVE_INFINITY;
     }
     if (this.role !== "follower") {
       this.trace("become-follower", `term=${term}`);
@@ -203,6 +205,12 @@ export class Raft {
   isUpToDate(lastLogIndex: LogIndex, lastLogTerm: Term): boolean {
     if (lastLogTerm !== this.log.lastTerm) return lastLogTerm > this.log.lastTerm;
     return lastLogIndex >= this.log.lastIndex;
+  }
+
+  /** How old the state that has applied `appliedIndex` is at most; null while unknown (LEAD6). */
+  staleMs(appliedIndex: LogIndex, now: Instant): number | null {
+    if (this.isLeader && this.options.mutant === "L56") return 0;
+    return this.freshness.staleMs(appliedIndex, now);
   }
 
   commitTo(index: LogIndex): void {

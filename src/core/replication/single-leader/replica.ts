@@ -1,5 +1,7 @@
 import { assert } from "../../base/assert.ts";
-import type { GroupCall, GroupStatus } from "../../contract/group.ts";
+import { encodeUtf8 } from "../../base/bytes.ts";
+import { crc32, fnv1a } from "../../base/hash.ts";
+import type { GroupCall, GroupStatus, PeerStatus } from "../../contract/group.ts";
 import type { Instant, NodeId, RequestId, WallClock } from "../../contract/ids.ts";
 import type { Input, Protocol } from "../../contract/protocol.ts";
 import type { RecoveredRecord } from "../../contract/record.ts";
@@ -32,6 +34,7 @@ import type { SingleLeaderMessage } from "./messages.ts";
 import { Proposals } from "./proposals.ts";
 import { type Out, Raft, type RaftOptions, type SingleLeaderVocabulary } from "./raft.ts";
 import { decodeRecord } from "./records.ts";
+import { ReplicaReads } from "./replica-reads.ts";
 import { afterTable, DATA, decodeMeta, ENTRIES, META, SESSIONS } from "./rows.ts";
 import { Snapshots } from "./snapshot.ts";
 import { driveTransfer, onTransferRequest, startTransfer } from "./transfer.ts";
@@ -63,6 +66,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
   readonly #forwarding: Forwarding;
   readonly #feeds: Feeds;
   readonly #transfers: TransferCalls;
+  readonly #reads: ReplicaReads;
   /** The leadership that `#proposals` works for, to notice when it began or ended. */
   #served: Leadership | null = null;
   #lastStepAt: Instant;
@@ -71,7 +75,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
   #appliesLate = false;
 
   constructor(options: RaftOptions, parts: ReplicaParts, now: Instant) {
-    this.#raft = new Raft(options, now);
+    this.#raft = new Raft(options, now, bootNumber(parts.boot));
     this.#applier = new Applier(this.#raft, parts.memtable, parts.machine);
     this.#snapshots = new Snapshots(
       this.#raft,
@@ -84,6 +88,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
     this.#forwarding = new Forwarding(this.#raft, this.#applier, parts.boot);
     this.#transfers = new TransferCalls(this.#raft, parts.boot);
     this.#feeds = new Feeds(this.#applier);
+    this.#reads = new ReplicaReads(this.#raft, this.#applier, this.#forwarding);
     this.#lastStepAt = now;
     this.#restoreRows(parts.memtable);
   }
@@ -143,6 +148,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
   }
 
   step(input: Input<SingleLeaderVocabulary>, now: Instant, out: Out): void {
+    this.#forwarding.now = now;
     this.#notePause(now);
     switch (input.kind) {
       case "message":
@@ -152,6 +158,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
         this.#onRequest(input.id, input.command, now, out);
         break;
       case "cancel":
+        this.#reads.cancel(input.id);
         this.#forwarding.cancel(input.id);
         this.#feeds.cancel(input.id);
         this.#transfers.cancel(input.id);
@@ -173,6 +180,8 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
     switch (call.kind) {
       case "transfer":
         return this.#transfers.request(id, call, out);
+      case "replicaRead":
+        return this.#reads.request(id, call, now, out);
       case "changes":
         return this.#feeds.request(id, call, now, out);
       default:
@@ -239,8 +248,6 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
     // What was in flight on the old connection may be lost: find the common prefix again (LEAD2).
     if (progress.state === "replicate") progress.becomeProbe();
     progress.probing = !up;
-    // The peer may be another process by now, whose clock says something else (LEAD6).
-    progress.stamp = 0;
     if (progress.snapshot !== null) progress.snapshot.awaiting = false;
   }
 
@@ -254,12 +261,14 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
 
   settle(now: Instant, out: Out): void {
     this.#lastStepAt = now;
+    this.#forwarding.now = now;
     this.#askForTransfer(now, out);
     this.#drive(now, out);
     this.#followLeadership();
     advanceCommit(this.#raft);
     if (this.#mayApply(out)) this.#apply(out);
     this.#feeds.settle(now, out);
+    this.#reads.settle(now, out);
     this.#forwarding.expire(now, out);
     this.#forward(now, out);
     this.#forwarding.endUnrepeatable(out);
@@ -370,6 +379,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
     let deadline = this.#forwarding.deadline() ?? Number.POSITIVE_INFINITY;
     deadline = Math.min(deadline, this.#feeds.deadline() ?? deadline);
     deadline = Math.min(deadline, this.#transfers.deadline() ?? deadline);
+    deadline = Math.min(deadline, this.#reads.deadline() ?? deadline);
     if (raft.isLeader) {
       deadline = Math.min(deadline, leaderDeadline(raft));
       deadline = Math.min(deadline, this.#proposals.deadline() ?? deadline);
@@ -405,7 +415,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
   }
 
   get openCalls(): number {
-    return this.#forwarding.openCalls + this.#transfers.openCalls;
+    return this.#forwarding.openCalls + this.#reads.waiting + this.#transfers.openCalls;
   }
 
   /** The node takes a checkpoint: puts the group's rows where it will find them. */
@@ -423,7 +433,6 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
     const raft = this.#raft;
     const { appliedIndex } = this.#applier;
     const told = Math.max(raft.commitIndex, raft.toldCommit);
-    const fresh = appliedIndex >= raft.freshIndex && Number.isFinite(raft.freshStamp);
     return {
       role: raft.role,
       leader: raft.leader,
@@ -432,13 +441,22 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
       appliedIndex,
       lastIndex: raft.log.lastIndex,
       lagEntries: told - appliedIndex,
-      lagMs: raft.isLeader ? 0 : fresh ? now - raft.freshStamp : null,
+      lagMs: raft.staleMs(appliedIndex, now),
       ...this.#applier.counts,
       halted: this.#applier.halted,
-      peers: (raft.leadership?.followers ?? []).map(({ node, matchIndex, state }) => {
-        return { node, matchIndex, state };
-      }),
+      peers: this.#peers(now),
     };
+  }
+
+  #peers(now: Instant): PeerStatus[] {
+    const { leadership, commitIndex } = this.#raft;
+    if (leadership === null) return [];
+    return leadership.followers.map(({ node, matchIndex, state, appliedIndex }) => {
+      const lagEntries = Math.max(0, commitIndex - appliedIndex);
+      const heldUntil = lagEntries === 0 ? now : leadership.commits.heldUntil(appliedIndex);
+      const lagMs = heldUntil === null ? null : Math.max(0, now - heldUntil);
+      return { node, matchIndex, state, lagEntries, lagMs };
+    });
   }
 
   /** The simulator's view of what must hold after every turn. */
@@ -447,4 +465,8 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
   }
 }
 
-/** The table letter after this one: where a table's rows end. */
+/** A boot's name as a number that fits a message; not 0, which names no boot. */
+function bootNumber(boot: string): number {
+  const high = 1 + (crc32(encodeUtf8(boot)) % 0xffff);
+  return high * 0x1_0000_0000 + fnv1a(boot);
+}

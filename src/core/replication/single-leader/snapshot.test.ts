@@ -209,7 +209,7 @@ test("what is sent holds the generation in use, and nothing that another left be
     done = effect.message.done;
     const { stream, chunk: number } = effect.message;
     const reply = { kind: "snapshotReply", term: raft.term, stream, next: number + 1 } as const;
-    const rest = { installed: false, lastIndex: 2, round: 0, stamp: 0 };
+    const rest = { installed: false, lastIndex: 2, round: 0, boot: 0, stamp: 0 };
     snapshots.onReply("n2", { ...reply, ...rest }, 0);
   }
   expect(sent).toEqual([`${DATA}1a`, `${DATA}1b`, META, `${SESSIONS}${bigEndian(1)}`]);

@@ -217,7 +217,7 @@ export class Snapshots {
     const progress = leadership.progress(from);
     progress.lastHeardAt = now;
     progress.ackedRound = Math.max(progress.ackedRound, reply.round);
-    progress.stamp = Math.max(progress.stamp, reply.stamp);
+    progress.stamped(reply.boot, reply.stamp);
     const transfer = progress.snapshot;
     if (transfer === null || reply.stream !== transfer.stream) return;
     if (reply.installed) {
@@ -367,6 +367,7 @@ export class Snapshots {
       installed: true,
       lastIndex: incoming.lastIndex,
       round: incoming.round,
+      boot: this.#raft.boot,
       stamp: now,
     });
   }
@@ -402,6 +403,7 @@ export class Snapshots {
       installed,
       lastIndex: message.lastIndex,
       round: message.term === this.#raft.term ? message.round : 0,
+      boot: this.#raft.boot,
       stamp: now,
     });
   }
@@ -425,6 +427,7 @@ function heartbeat(
     commitIndex: 0,
     entries: [],
     round: leadership.round,
+    freshBoot: 0,
     freshStamp: 0,
     freshIndex: 0,
   });

@@ -32,6 +32,7 @@ function matched(raft: Raft, node: string, matchIndex: number, now = 0): void {
     hintTerm: 0,
     refusedIndex: 0,
     round: 0,
+    boot: 0,
     stamp: 0,
     wallMs: 0,
     appliedIndex: 0,
