@@ -55,15 +55,18 @@ export interface WithMeta<T> {
 export class Calls {
   readonly engine: KeyspaceEngine;
   readonly declared: ValueType;
+  readonly #keyspace: string;
   readonly #session: Session | null;
   readonly #wantsMeta: boolean;
 
   constructor(
+    keyspace: string,
     engine: KeyspaceEngine,
     declared: ValueType,
     session: Session | null,
     wantsMeta = false,
   ) {
+    this.#keyspace = keyspace;
     this.engine = engine;
     this.declared = declared;
     this.#session = session;
@@ -72,7 +75,7 @@ export class Calls {
 
   /** The same calls, answered with how they came about. */
   withMeta(): Calls {
-    return new Calls(this.engine, this.declared, this.#session, true);
+    return new Calls(this.#keyspace, this.engine, this.declared, this.#session, true);
   }
 
   async read<K extends keyof ReadOperations, T>(
@@ -97,7 +100,7 @@ export class Calls {
       ...this.#base(options, meta),
       r: readConcern(options.r ?? (this.#session === null ? undefined : "session")),
     });
-    this.#session?.saw(answer.meta);
+    this.#session?.saw(this.#keyspace, answer.meta);
     return answer;
   }
 
@@ -108,7 +111,7 @@ export class Calls {
   ): Promise<T> {
     refuseAborted(options.signal);
     const answer = await this.engine.write(operation, this.#writing(options));
-    this.#session?.saw(answer.meta);
+    this.#session?.saw(this.#keyspace, answer.meta);
     return this.#give(of(answer.value), answer.meta);
   }
 
@@ -121,7 +124,7 @@ export class Calls {
   ): Promise<T> {
     refuseAborted(options.signal);
     const answer = await this.engine.commit(reads, writes, this.#writing(options));
-    this.#session?.saw(answer.meta);
+    this.#session?.saw(this.#keyspace, answer.meta);
     return this.#give(of(answer.value), answer.meta);
   }
 
@@ -133,7 +136,7 @@ export class Calls {
   }
 
   #base({ signal, timeoutMs }: CallOptions, meta: boolean): EngineOptions {
-    const token = this.#session?.token ?? undefined;
+    const token = this.#session?.tokenOf(this.#keyspace);
     return { signal, timeoutMs, token, meta: meta || this.#session !== null };
   }
 

@@ -86,7 +86,7 @@ export async function openDatabase<K extends Keyspaces>(
   const handles = (session: Session | null) => {
     const all: Record<string, object> = {};
     for (const [name, engine] of engines) {
-      all[name] = singleLeaderKeyspace(engine, keyspaces[name]!.value, session);
+      all[name] = singleLeaderKeyspace(name, engine, keyspaces[name]!.value, session);
     }
     return all;
   };

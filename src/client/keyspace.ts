@@ -140,11 +140,12 @@ export type KeyspaceOf<D> =
 
 /** The handle of a single-leader keyspace: what its type declares is what the object has. */
 export function singleLeaderKeyspace(
+  name: string,
   engine: KeyspaceEngine,
   declared: ValueType,
   session: Session | null,
 ): object {
-  const calls = new Calls(engine, declared, session);
+  const calls = new Calls(name, engine, declared, session);
   const follow = (options?: ChangesOptions) => changes(calls, options);
   return {
     ...operationsOf(calls),
