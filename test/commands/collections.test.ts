@@ -11,6 +11,7 @@ import {
   countOf,
   deadlineOf,
   isCollection,
+  MAP,
   SET,
   versionOf,
 } from "../../src/core/values/row.ts";
@@ -60,13 +61,13 @@ class Asked {
     return row === undefined ? 0 : versionOf(row);
   }
 
-  /** A set that counts so many members, and has none: for what goes by the count. */
-  pretend(key: string, members: number): void {
+  /** A collection that counts so many fields, and has none: for what goes by the count. */
+  pretend(key: string, fields: number, kind: number = SET): void {
     const { keyspace } = this;
     keyspace.index += 1;
     keyspace.state.begin(keyspace.index, keyspace.time);
     const id = keyspace.state.newCollection();
-    keyspace.state.set(key, collectionRow(keyspace.state, SET, id, members));
+    keyspace.state.set(key, collectionRow(keyspace.state, kind, id, fields));
     keyspace.state.commit();
   }
 
@@ -408,13 +409,13 @@ describe("limits", () => {
     expect(asked.ask("HSTRLEN", "g", "d")).toBe(last + 1);
   });
 
-  test("repeated draws gather no more either", () => {
+  test("as many fields are drawn as one command may look at", () => {
     const asked = new Asked();
     asked.ask("SADD", "s", "m");
-    expect(asked.ask("SRANDMEMBER", "s", String(-LIMITS.gatheredBytesMax))).toMatch(
-      tooMany("gather values"),
-    );
-    expect(asked.ask("SRANDMEMBER", "s", "-9223372036854775807")).toMatch(tooMany("gather"));
+    const most = LIMITS.visitedFieldsMax;
+    expect(asked.strings("SRANDMEMBER", "s", String(-most))).toHaveLength(most);
+    expect(asked.ask("SRANDMEMBER", "s", String(-most - 1))).toMatch(tooMany("look at"));
+    expect(asked.ask("SRANDMEMBER", "s", "-9223372036854775807")).toMatch(tooMany("look at"));
   });
 
   test("one command looks at as many members as the limit says", () => {
@@ -432,6 +433,13 @@ describe("limits", () => {
     expect(asked.ask("SUNION", "half", "more")).toMatch(refused);
     expect(asked.ask("SDIFF", "half", "beyond")).toEqual([]);
     expect(asked.ask("SDIFF", "more", "beyond")).toMatch(refused);
+    expect(asked.ask("SMEMBERS", "most")).toEqual([]);
+    expect(asked.ask("SMEMBERS", "beyond")).toMatch(refused);
+    expect(asked.ask("SPOP", "beyond", "1000000")).toMatch(refused);
+    asked.pretend("map", LIMITS.visitedFieldsMax + 1, MAP);
+    for (const command of ["HGETALL", "HKEYS", "HVALS", "HRANDFIELD"]) {
+      expect(asked.ask(command, "map"), command).toMatch(refused);
+    }
     expect(asked.ask("SRANDMEMBER", "most", "1")).toEqual([]);
     expect(asked.ask("SRANDMEMBER", "beyond", "1")).toMatch(refused);
     expect(asked.ask("SRANDMEMBER", "beyond")).toMatch(refused);

@@ -210,8 +210,7 @@ export function drawRepeated(
   prng: Prng,
 ): readonly Row[] {
   const count = countOf(row);
-  checkVisits(count);
-  checkGathered(wanted * ITEM_BYTES);
+  checkVisits(Math.max(count, wanted));
   const places = Array.from({ length: wanted }, () => prng.below(count));
   const sorted = [...new Set(places)].sort((a, b) => a - b);
   const fields = new Map<number, Row>();

@@ -1,9 +1,10 @@
 import { toByteString } from "../base/bytes.ts";
 import { array, bulk, integer, NULL, OK, ONE, type Reply, ZERO } from "../contract/reply.ts";
 import type { StateReader, StateWriter } from "../contract/state-machine.ts";
-import { collectionOf, MAP } from "../values/row.ts";
+import { collectionOf, countOf, MAP } from "../values/row.ts";
 import { type Args, ascii, integer64, integerNear, isWord, parseI64 } from "./arguments.ts";
 import {
+  checkVisits,
   collectionAt,
   countIn,
   drawDistinct,
@@ -174,6 +175,7 @@ function gather(args: Args, state: StateReader, names: boolean, values: boolean)
   const row = collectionAt(state, toByteString(args[1]!), MAP);
   const gathered = new GatheredItems();
   if (row === undefined) return gathered.items;
+  checkVisits(countOf(row));
   for (const [name, value] of state.fields(collectionOf(row), "", null)) {
     if (names) gathered.name(name);
     if (values) gathered.value(value);

@@ -66,16 +66,39 @@ function intersection(
 function union(state: StateReader, sets: readonly SetRow[]): readonly ByteString[] {
   checkVisits(sets.reduce((sum, row) => sum + countIn(row), 0));
   const members = new Members();
-  const known = new Set<ByteString>();
+  let lists: (readonly ByteString[])[] = [];
   for (const row of sets) {
     if (row === undefined) continue;
-    for (const [name] of state.fields(collectionOf(row), "", null)) {
-      if (known.has(name)) continue;
-      known.add(name);
-      members.add(name);
+    const from = members.names.length;
+    for (const [name] of state.fields(collectionOf(row), "", null)) members.add(name);
+    lists.push(members.names.slice(from));
+  }
+  while (lists.length > 1) {
+    const merged: (readonly ByteString[])[] = [];
+    for (let i = 0; i < lists.length; i += 2) merged.push(merge(lists[i]!, lists[i + 1] ?? []));
+    lists = merged;
+  }
+  return lists[0] ?? [];
+}
+
+/** The names of two sorted lists in order, each once. */
+function merge(a: readonly ByteString[], b: readonly ByteString[]): readonly ByteString[] {
+  const merged: ByteString[] = [];
+  let i = 0;
+  let j = 0;
+  while (i < a.length || j < b.length) {
+    const left = a[i];
+    const right = b[j];
+    if (right === undefined || (left !== undefined && left < right)) {
+      merged.push(left!);
+      i += 1;
+    } else {
+      merged.push(right);
+      j += 1;
+      if (left === right) i += 1;
     }
   }
-  return members.names.sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+  return merged;
 }
 
 /** The members of the first that none of the others has. */

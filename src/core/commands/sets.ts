@@ -5,6 +5,7 @@ import { collectionOf, countOf, SET } from "../values/row.ts";
 import { type Args, integer64, integerNear } from "./arguments.ts";
 import {
   checkChanges,
+  checkVisits,
   collectionAt,
   countIn,
   drawDistinct,
@@ -150,6 +151,7 @@ function members(
   gathered: GatheredItems,
 ): readonly Reply[] {
   if (row === undefined) return gathered.items;
+  checkVisits(countOf(row));
   for (const [member] of state.fields(collectionOf(row), "", null)) gathered.name(member);
   return gathered.items;
 }

@@ -40,10 +40,15 @@ export class KeyspaceState implements StateWriter {
   /** In the memtable: without what the overlay adds and removes. */
   #keys: number;
   #collections: number;
-  /** The first key of the overlay, which is empty between commands; most change no second one. */
+  /*
+   * The first two rows of the overlay, which is empty between commands: most change one, or a field
+   * and its key, and need no map.
+   */
   #firstKey: ByteString | null = null;
   #firstValue: Uint8Array | null = null;
-  /** The other keys of the overlay; made anew for each command that needs it. */
+  #secondKey: ByteString | null = null;
+  #secondValue: Uint8Array | null = null;
+  /** The other rows of the overlay; made anew for each command that needs it. */
   #others: Map<ByteString, Uint8Array | null> | null = null;
   #changedBytes = 0;
   #visited = 0;
@@ -125,7 +130,8 @@ export class KeyspaceState implements StateWriter {
   /** What the overlay says of the key; undefined for nothing. */
   #own(stored: ByteString): Uint8Array | null | undefined {
     if (this.#firstKey === null) return undefined;
-    return this.#firstKey === stored ? this.#firstValue : this.#others?.get(stored);
+    if (this.#firstKey === stored) return this.#firstValue;
+    return this.#secondKey === stored ? this.#secondValue : this.#others?.get(stored);
   }
 
   *rows(from: ByteString, to: ByteString | null): Generator<Row> {
@@ -166,7 +172,9 @@ export class KeyspaceState implements StateWriter {
   /** The overlay's changes in [from, to), unordered. */
   #changes(from: ByteString, to: ByteString | null): Change[] {
     if (this.#firstKey === null) return [];
-    const all: Change[] = [[this.#firstKey, this.#firstValue], ...(this.#others ?? [])];
+    const all: Change[] = [[this.#firstKey, this.#firstValue]];
+    if (this.#secondKey !== null) all.push([this.#secondKey, this.#secondValue]);
+    for (const change of this.#others ?? []) all.push(change);
     return all.filter(([stored]) => stored >= from && (to === null || stored < to));
   }
 
@@ -228,6 +236,11 @@ export class KeyspaceState implements StateWriter {
       this.#firstValue = value;
       return;
     }
+    if (this.#secondKey === null || this.#secondKey === stored) {
+      this.#secondKey = stored;
+      this.#secondValue = value;
+      return;
+    }
     this.#others ??= new Map();
     this.#others.set(stored, value);
   }
@@ -242,6 +255,7 @@ export class KeyspaceState implements StateWriter {
     if (this.#firstKey === null) return;
     const links: Links = { before: null, after: null };
     this.#put(this.#firstKey, this.#firstValue, links);
+    if (this.#secondKey !== null) this.#put(this.#secondKey, this.#secondValue, links);
     if (this.#others !== null) {
       for (const [stored, value] of this.#others) this.#put(stored, value, links);
     }
@@ -311,6 +325,8 @@ export class KeyspaceState implements StateWriter {
   rollBack(): void {
     this.#firstKey = null;
     this.#firstValue = null;
+    this.#secondKey = null;
+    this.#secondValue = null;
     this.#others = null;
     this.#changedBytes = 0;
     this.#visited = 0;
