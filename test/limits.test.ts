@@ -7,6 +7,7 @@ import {
   CHECKPOINT_MEMTABLE_BYTES_DEFAULT,
 } from "../src/core/log/checkpointer.ts";
 import { SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN } from "../src/core/log/format.ts";
+import { DROPPED_ROWS_PER_TURN } from "../src/core/node/dropped-rows.ts";
 import { CHANGE_LOG_LIMITS } from "../src/core/replication/single-leader/change-log.ts";
 import { FEEDS_MAX } from "../src/core/replication/single-leader/feeds.ts";
 import { RAFT_LIMITS } from "../src/core/replication/single-leader/raft.ts";
@@ -30,6 +31,7 @@ const CONSTANTS: Readonly<Record<string, number | Readonly<Record<string, number
   FEEDS_MAX,
   SEGMENT_BYTES_MIN,
   SEGMENT_BYTES_MAX,
+  DROPPED_ROWS_PER_TURN,
   CHECKPOINT_LOG_BYTES_DEFAULT,
   CHECKPOINT_MEMTABLE_BYTES_DEFAULT,
   SESSION_GROUPS_MAX,

@@ -5,7 +5,7 @@ import * as v from "valibot";
 import type { Member } from "../core/node/boot.ts";
 import { formatAddress, parseAddress } from "../host/address.ts";
 import type { NodeAddresses } from "../host/cluster-status.ts";
-import { CONFIG_DEFAULTS, type PartialConfig } from "../host/config.ts";
+import type { PartialConfig } from "../host/config.ts";
 import { formatDirectory } from "../host/disk/data-directory.ts";
 import { EXIT, StartError } from "../host/exit-codes.ts";
 import { writeFileDurably } from "./durable-file.ts";
@@ -135,5 +135,5 @@ export function clusterSource(nodeDir: string): PartialConfig {
   const own = file?.nodes.find((node) => node.id === basename(path));
   if (file === null || own === undefined) return {};
   const { resp, http, peer } = own;
-  return { resp, http, peer, nodes: file.nodes, keyspaces: CONFIG_DEFAULTS.keyspaces };
+  return { resp, http, peer, nodes: file.nodes };
 }

@@ -4,6 +4,7 @@ import { VERSION } from "../host/version.ts";
 import { execCommand } from "./exec.ts";
 import { explainCommand } from "./explain.ts";
 import { initCommand } from "./init.ts";
+import { keyspaceCommand } from "./keyspace.ts";
 import { memberCommand } from "./member.ts";
 import { serveCommand } from "./serve.ts";
 import { shellCommand } from "./shell.ts";
@@ -39,6 +40,7 @@ export function createProgram(): Command {
     execCommand(),
     shellCommand(),
     statusCommand(),
+    keyspaceCommand(),
     memberCommand(),
     tourCommand(),
     explainCommand(),

@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { formatAddress } from "../host/address.ts";
-import type { ClusterStatus, ReplicaEntry } from "../host/cluster-status.ts";
+import type { ClusterStatus, GroupEntry, ReplicaEntry } from "../host/cluster-status.ts";
 import { EXIT, StartError } from "../host/exit-codes.ts";
 import { resolveTargets, type TargetOptions, withTarget } from "./options.ts";
 import { table } from "./output.ts";
@@ -49,7 +49,8 @@ export async function fetchStatus(options: TargetOptions): Promise<ClusterStatus
 
 function isWhole(status: ClusterStatus): boolean {
   const alive = status.nodes.every((node) => node.alive);
-  return alive && status.keyspaces.every((keyspace) => keyspace.leader !== null);
+  const groups = [...status.keyspaces, status.catalog];
+  return alive && groups.every(({ leader }) => leader !== null);
 }
 
 /** Of a replica that does not answer, what its leader knows. */
@@ -74,20 +75,26 @@ export function describeStatus(status: ClusterStatus): string {
   }
   const parts = [`Cluster ${status.cluster}`, table(nodes)];
   for (const keyspace of status.keyspaces) {
-    const { name, number, model, leader, term } = keyspace;
-    const led = leader === null ? "no leader" : `leader ${leader}`;
-    const rows = [["replica", "role", "commit", "applied", "behind", "at most stale by"]];
-    for (const replica of keyspace.replicas) {
-      const known = replica.role !== "unreachable";
-      rows.push([
-        replica.node,
-        replica.role,
-        known ? String(replica.commitIndex) : "",
-        known ? String(replica.appliedIndex) : "",
-        ...lagOf(replica, known),
-      ]);
-    }
-    parts.push(`Keyspace ${number} (${name}), ${model}, ${led}, term ${term}`, table(rows));
+    const { name, number, model, leader, preferredLeader } = keyspace;
+    const wanted = leader === preferredLeader ? "" : `, preferred ${preferredLeader}`;
+    parts.push(...describeGroup(`Keyspace ${number} (${name}), ${model}`, keyspace, wanted));
   }
+  parts.push(...describeGroup("Catalog of the keyspaces", status.catalog, ""));
   return parts.join("\n\n");
+}
+
+function describeGroup(what: string, group: GroupEntry, wanted: string): readonly string[] {
+  const led = group.leader === null ? "no leader" : `leader ${group.leader}`;
+  const rows = [["replica", "role", "commit", "applied", "behind", "at most stale by"]];
+  for (const replica of group.replicas) {
+    const known = replica.role !== "unreachable";
+    rows.push([
+      replica.node,
+      replica.role,
+      known ? String(replica.commitIndex) : "",
+      known ? String(replica.appliedIndex) : "",
+      ...lagOf(replica, known),
+    ]);
+  }
+  return [`${what}, ${led}${wanted}, term ${group.term}`, table(rows)];
 }

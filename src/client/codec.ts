@@ -1,9 +1,10 @@
-import { decodeUtf8, encodeUtf8, isUtf8, toByteString } from "../core/base/bytes.ts";
+import { isUtf8, toByteString } from "../core/base/bytes.ts";
 import type { StoredValue } from "./engine.ts";
 import { TrefoilError } from "./errors.ts";
 import { fromJson, toJson } from "./json.ts";
 import type { ValueType } from "./keyspaces.ts";
 import { validated } from "./standard-schema.ts";
+import { decodeUtf8, encodeUtf8 } from "./utf8.ts";
 
 /** A register's bytes and what they are. */
 export interface Encoded {

@@ -1,7 +1,7 @@
-import { decodeUtf8, encodeUtf8 } from "../core/base/bytes.ts";
 import type { CallOptions, Calls, ReadOptions, WriteOptions } from "./calls.ts";
 import { increment, keyBytes, safeNumber, wrongType } from "./codec.ts";
 import type { StoredValue } from "./engine.ts";
+import { decodeUtf8, encodeUtf8 } from "./utf8.ts";
 
 /** A whole number at one key. */
 export interface CounterOperations<R extends CallOptions, W extends CallOptions> {

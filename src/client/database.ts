@@ -1,3 +1,4 @@
+import { type CatalogOptions, meetKeyspace } from "./catalog.ts";
 import type { CommandChannel } from "./channel.ts";
 import type { KeyspaceEngine } from "./engine.ts";
 import { TrefoilError } from "./errors.ts";
@@ -37,6 +38,8 @@ export interface ConnectOptions<K extends Keyspaces> {
   readonly timeoutMs?: number;
   /** What the cluster wants to be authenticated with, if anything: else `NOAUTH`, `WRONGPASS`. */
   readonly password?: string;
+  /** Makes keyspaces that the cluster does not have; else they are `NOKEYSPACE`. */
+  readonly create?: boolean;
 }
 
 const PORT_DEFAULT = 7001;
@@ -52,19 +55,24 @@ export async function connect<const K extends Keyspaces>(
   const endpoints = parseUrl(url);
   const timeoutMs = options.timeoutMs ?? TIMEOUT_MS_DEFAULT;
   const password = options.password ?? null;
-  const open = (name: string): CommandChannel =>
-    new RespChannel({ endpoints, password, setUp: [["SELECT", name]] });
-  return openDatabase(options.keyspaces, timeoutMs, open, async () => {});
+  const open = (keyspace: string | null): CommandChannel =>
+    new RespChannel({
+      endpoints,
+      password,
+      setUp: keyspace === null ? [] : [["SELECT", keyspace]],
+    });
+  const catalog = { timeoutMs, create: options.create ?? false };
+  return openDatabase(options.keyspaces, catalog, open, async () => {});
 }
 
 /**
- * A database over one channel per keyspace, so that calls of one do not wait for another's. `end`
- * is called when all are closed.
+ * A database over one channel per keyspace, so that calls of one do not wait for another's; a
+ * channel of none is for the catalog. `end` is called when all are closed.
  */
 export async function openDatabase<K extends Keyspaces>(
   keyspaces: K,
-  timeoutMs: number,
-  open: (name: string) => CommandChannel,
+  catalog: CatalogOptions,
+  open: (keyspace: string | null) => CommandChannel,
   end: () => Promise<void>,
 ): Promise<Database<K>> {
   const engines = new Map<string, KeyspaceEngine>();
@@ -73,11 +81,9 @@ export async function openDatabase<K extends Keyspaces>(
     await end();
   };
   try {
-    for (const [name, definition] of Object.entries(keyspaces)) {
-      requireSingleLeader(name, definition);
-      const engine = new TrefoilEngine(() => open(name), timeoutMs);
-      engines.set(name, engine);
-      await checkKeyspace(engine.channel, name, definition, timeoutMs);
+    await meetKeyspaces(keyspaces, catalog, open(null));
+    for (const name of Object.keys(keyspaces)) {
+      engines.set(name, new TrefoilEngine(() => open(name), catalog.timeoutMs));
     }
   } catch (failure) {
     await close();
@@ -98,6 +104,21 @@ export async function openDatabase<K extends Keyspaces>(
   return { ...handles(null), ...methods } as unknown as Database<K>;
 }
 
+async function meetKeyspaces(
+  keyspaces: Keyspaces,
+  options: CatalogOptions,
+  channel: CommandChannel,
+): Promise<void> {
+  try {
+    for (const [name, definition] of Object.entries(keyspaces)) {
+      requireSingleLeader(name, definition);
+      await meetKeyspace(channel, name, definition, options);
+    }
+  } finally {
+    await channel.close();
+  }
+}
+
 function sessionHandles<K extends Keyspaces>(
   handles: (session: Session) => object,
   session: Session,
@@ -112,17 +133,6 @@ function requireSingleLeader(name: string, { model }: KeyspaceDefinition): void 
     "MODEL",
     `${name} is declared ${model}: this version opens single-leader keyspaces only.`,
   );
-}
-
-/** That the cluster has the keyspace, and means the same by it. */
-async function checkKeyspace(
-  channel: CommandChannel,
-  _name: string,
-  _definition: KeyspaceDefinition,
-  timeoutMs: number,
-): Promise<void> {
-  const reply = await channel.call(["PING"], { timeoutMs, signal: undefined, isRead: true });
-  if (reply.kind === "error") throw new TrefoilError(reply.code, reply.message);
 }
 
 /** The nodes that a URL names. Throws `BAD_VALUE`. */

@@ -1,4 +1,3 @@
-import { decodeUtf8 } from "../core/base/bytes.ts";
 import type { ReadSet } from "../core/commands/watched-keys.ts";
 import { array, integer, type Reply } from "../core/contract/reply.ts";
 import type { CommandChannel, Word } from "./channel.ts";
@@ -16,6 +15,7 @@ import type {
   WriteResult,
 } from "./engine.ts";
 import { errorOf, isTrefoilError, TrefoilError } from "./errors.ts";
+import { decodeUtf8 } from "./utf8.ts";
 
 /** What our own engine can do in a single-leader keyspace. */
 const CAPABILITIES: EngineCapabilities = {
@@ -118,11 +118,6 @@ export class TrefoilEngine implements KeyspaceEngine {
       await pause(FEED_RETRY_MS);
       return null;
     }
-  }
-
-  /** The channel that is there from the beginning, for what is asked before anything else. */
-  get channel(): CommandChannel {
-    return this.#channel;
   }
 
   async close(): Promise<void> {

@@ -7,32 +7,32 @@ import type { LocalConnection } from "../host/local-connections.ts";
 /** Commands to the node within this process. */
 export class LocalChannel implements CommandChannel {
   readonly #connection: LocalConnection;
-  readonly #setUp: Promise<Reply>;
-  #isSetUp = false;
+  readonly #selected: Promise<Reply>;
+  #isSelected = false;
   #isClosed = false;
 
-  /** `setUp` is the connection's first command; where it fails, so does every call. */
-  constructor(connection: LocalConnection, setUp: readonly Word[]) {
+  /** Selects the keyspace first, if there is one; where that fails, so does every call. */
+  constructor(connection: LocalConnection, keyspace: string | null) {
     this.#connection = connection;
-    this.#setUp = connection.call(setUp.map(bytesOf));
+    this.#selected = connection.call(["SELECT", keyspace ?? "0"].map(bytesOf));
   }
 
   async call(words: readonly Word[], options: ChannelOptions): Promise<Reply> {
     if (this.#isClosed) throw new TrefoilError("CLOSED", "The database is closed.");
     // The deadline is the node's own to keep: it answers by then, with what is certain.
     const answer = this.#connection.call(words.map(bytesOf));
-    if (!this.#isSetUp) await this.#checkSetUp();
+    if (!this.#isSelected) await this.#checkSelected();
     return options.signal === undefined
       ? answer
       : abortable(answer, options.signal, options.isRead);
   }
 
-  async #checkSetUp(): Promise<void> {
-    const reply = await this.#setUp;
+  async #checkSelected(): Promise<void> {
+    const reply = await this.#selected;
     if (reply.kind === "error") {
       throw new TrefoilError(reply.code, reply.message, { outcome: "not-applied" });
     }
-    this.#isSetUp = true;
+    this.#isSelected = true;
   }
 
   async close(): Promise<void> {

@@ -83,8 +83,8 @@ export async function open<const K extends Keyspaces>(
     await server.stop();
   };
   const timeoutMs = options.timeoutMs ?? TIMEOUT_MS_DEFAULT;
-  const channel = (name: string) => new LocalChannel(server.connect(), ["SELECT", name]);
-  return openDatabase(options.keyspaces, timeoutMs, channel, end);
+  const channel = (keyspace: string | null) => new LocalChannel(server.connect(), keyspace);
+  return openDatabase(options.keyspaces, { timeoutMs, create: true }, channel, end);
 }
 
 function memory(): Identity {

@@ -1,3 +1,4 @@
+import type { GroupStatus } from "../core/contract/group.ts";
 import type { NodeId } from "../core/contract/ids.ts";
 import type { NodeStatus } from "../core/node/vocabulary.ts";
 import { type Address, formatAddress } from "./address.ts";
@@ -44,14 +45,20 @@ export interface LagSeen {
   readonly lagMs: number | null;
 }
 
-/** One keyspace in `/status`. */
-export interface KeyspaceEntry {
-  readonly name: string;
-  readonly number: number;
-  readonly model: string;
+/** One replicated group in `/status`. */
+export interface GroupEntry {
   readonly leader: NodeId | null;
   readonly term: number;
   readonly replicas: readonly ReplicaEntry[];
+}
+
+/** One keyspace in `/status`. */
+export interface KeyspaceEntry extends GroupEntry {
+  readonly name: string;
+  readonly number: number;
+  readonly model: string;
+  /** Who leads it while nothing is wrong. */
+  readonly preferredLeader: NodeId;
 }
 
 /** `GET /status` and `trefoil status --json`. Later versions add fields and rename none. */
@@ -59,6 +66,8 @@ export interface ClusterStatus {
   readonly cluster: string;
   readonly nodes: readonly NodeEntry[];
   readonly keyspaces: readonly KeyspaceEntry[];
+  /** The group that holds the keyspaces' definitions. */
+  readonly catalog: GroupEntry;
 }
 
 /** `GET /status?scope=node`: what one node says of itself. */
@@ -94,7 +103,8 @@ export async function assembleStatus(
   return {
     cluster: local.cluster,
     nodes: nodes.map((node) => nodeEntry(node, known.get(node.id))),
-    keyspaces: local.keyspaces.map(({ number }) => keyspaceEntry(number, local, nodes, known)),
+    keyspaces: local.keyspaces.map((own) => keyspaceEntry(own, local.node, nodes, known)),
+    catalog: groupEntry(local.catalog, nodes, (id) => known.get(id)?.catalog),
   };
 }
 
@@ -110,35 +120,43 @@ function nodeEntry(node: NodeAddresses, status: LocalStatus | undefined): NodeEn
 }
 
 function keyspaceEntry(
-  number: number,
-  local: LocalStatus,
+  own: LocalStatus["keyspaces"][number],
+  self: NodeId,
   nodes: readonly NodeAddresses[],
   known: ReadonlyMap<NodeId, LocalStatus>,
 ): KeyspaceEntry {
-  const seen = new Map<NodeId, LocalStatus["keyspaces"][number]>();
-  for (const [node, status] of known) {
-    const group = status.keyspaces.find((keyspace) => keyspace.number === number);
-    if (group !== undefined) seen.set(node, group);
-  }
-  const own = seen.get(local.node);
-  if (own === undefined) throw new TypeError(`keyspace ${number} is not this node's`);
-  // The highest term knows best: a node that was cut off may still name an old leader.
+  const { name, number, model, preferredLeader } = own;
+  const entry = groupEntry(own, nodes, (id) => {
+    if (id === self) return own;
+    return known.get(id)?.keyspaces.find((keyspace) => keyspace.number === number);
+  });
+  return { name, number, model, preferredLeader, ...entry };
+}
+
+/** What the nodes say of one group; the highest term knows best. */
+function groupEntry(
+  own: GroupStatus,
+  nodes: readonly NodeAddresses[],
+  statusOf: (node: NodeId) => GroupStatus | undefined,
+): GroupEntry {
+  // A node that was cut off may still name an old leader.
   let newest = own;
-  for (const group of seen.values()) {
+  for (const { id } of nodes) {
+    const group = statusOf(id);
+    if (group === undefined) continue;
     const better =
       group.term > newest.term || (group.term === newest.term && newest.leader === null);
     if (better) newest = group;
   }
-  const leader = newest.leader === null ? undefined : seen.get(newest.leader);
-  const replicas = nodes.map(({ id }) => replicaEntry(id, seen.get(id), leader));
-  const { name, model } = own;
-  return { name, number, model, leader: newest.leader, term: newest.term, replicas };
+  const leader = newest.leader === null ? undefined : statusOf(newest.leader);
+  const replicas = nodes.map(({ id }) => replicaEntry(id, statusOf(id), leader));
+  return { leader: newest.leader, term: newest.term, replicas };
 }
 
 function replicaEntry(
   node: NodeId,
-  group: LocalStatus["keyspaces"][number] | undefined,
-  leader: LocalStatus["keyspaces"][number] | undefined,
+  group: GroupStatus | undefined,
+  leader: GroupStatus | undefined,
 ): ReplicaEntry {
   const peer = leader?.peers.find((one) => one.node === node);
   const seenByLeader =

@@ -51,7 +51,7 @@ describe("settings", () => {
       timeoutMs: 21,
       maxClients: 32,
       electionTimeoutMs: 1_000,
-      keyspaces: [{ name: "default", number: 0, model: "singleLeader" }],
+      keyspaces: [],
     });
   });
 
@@ -111,14 +111,30 @@ describe("a configuration file", () => {
       http: "localhost:8001",
       peer: "[::1]:9001",
       nodes: [{ id: "n1", resp: 7001, http: 8001, peer: 9001 }],
-      keyspaces: [{ name: "ledger", number: 4, model: "singleLeader" }],
+      keyspaces: [
+        { name: "ledger" },
+        { name: "carts_2", schemaVersion: 3, preferredLeader: "n1", timeoutMs: 500 },
+      ],
     };
     expect(mergeConfig(readConfigFile(file(content)))).toMatchObject({
       resp: at(7001),
       http: { host: "localhost", port: 8001 },
       peer: { host: "::1", port: 9001 },
       nodes: [{ id: "n1", ...own }],
-      keyspaces: [{ name: "ledger", number: 4, model: "singleLeader" }],
+      keyspaces: [
+        {
+          name: "ledger",
+          model: "singleLeader",
+          schemaVersion: 0,
+          options: { preferredLeader: null, timeoutMs: null },
+        },
+        {
+          name: "carts_2",
+          model: "singleLeader",
+          schemaVersion: 3,
+          options: { preferredLeader: "n1", timeoutMs: 500 },
+        },
+      ],
     });
   });
 
@@ -127,21 +143,24 @@ describe("a configuration file", () => {
     ["no object", [], "must hold one JSON object"],
     ["no JSON", "{", "cannot be used"],
     ["an unknown key inside", { nodes: [{ id: "n1", port: 1 }] }, "(0."],
-    [
-      "two keyspaces of one number",
-      {
-        keyspaces: [
-          { name: "a", number: 1, model: "singleLeader" },
-          { name: "b", number: 1, model: "singleLeader" },
-        ],
-      },
-      "two keyspaces have the same number",
-    ],
-    ["another model", { keyspaces: [{ name: "a", number: 1, model: "x" }] }, "singleLeader"],
+    ["two keyspaces of one name", { keyspaces: [{ name: "a" }, { name: "a" }] }, "the same name"],
+    ["a number", { keyspaces: [{ name: "a", number: 1 }] }, "the cluster numbers its keyspaces"],
+    ["another model", { keyspaces: [{ name: "a", model: "x" }] }, "singleLeader"],
+    ["a bad name", { keyspaces: [{ name: "A b" }] }, "begins with a letter"],
   ])("with %s is refused", (_, content, message) => {
     const error = startErrorOf(() => readConfigFile(file(content)));
     expect(error.message).toContain(message);
     expect(error.message).toContain("trefoil.json");
+  });
+});
+
+describe("the preferred leader of a keyspace", () => {
+  it("is one of the nodes", () => {
+    const options = { preferredLeader: "n9", timeoutMs: null };
+    const keyspaces = [{ name: "a", model: "singleLeader", schemaVersion: 0, options } as const];
+    expect(startErrorOf(() => mergeConfig({ keyspaces }, least)).message).toBe(
+      "keyspaces: the preferredLeader of a is n9, which is none of n1.",
+    );
   });
 });
 

@@ -2,8 +2,13 @@ import { readFileSync } from "node:fs";
 import * as v from "valibot";
 import { encodeUtf8 } from "../core/base/bytes.ts";
 import { Password } from "../core/base/password.ts";
+import { LIMITS } from "../core/commands/limits.ts";
+import {
+  isKeyspaceName,
+  KEYSPACE_NAME_RULE,
+  type KeyspaceRequest,
+} from "../core/contract/keyspace.ts";
 import { CHECKPOINT_LOG_BYTES_DEFAULT } from "../core/log/checkpointer.ts";
-import type { KeyspaceDefinition } from "../core/node/boot.ts";
 import { type Address, formatAddress, parseAddress } from "./address.ts";
 import type { NodeAddresses } from "./cluster-status.ts";
 import { EXIT, StartError } from "./exit-codes.ts";
@@ -20,7 +25,8 @@ export interface NodeConfig {
   readonly peer: Address;
   /** Where every node of the cluster is found, this one included. */
   readonly nodes: readonly NodeAddresses[];
-  readonly keyspaces: readonly KeyspaceDefinition[];
+  /** Created if they are not there. */
+  readonly keyspaces: readonly KeyspaceRequest[];
   readonly heartbeatMs: number;
   readonly electionTimeoutMs: number;
   /** For commands that name no deadline, ms. */
@@ -67,16 +73,25 @@ function wholeNumber(min: number, max: number) {
   );
 }
 
+const NUMBERS_ARE_GIVEN = "is not said here: the cluster numbers its keyspaces";
+
+const keyspace = v.pipe(
+  v.strictObject({
+    name: v.pipe(v.string(), v.check(isKeyspaceName, `is none. ${KEYSPACE_NAME_RULE}`)),
+    number: v.optional(v.never(NUMBERS_ARE_GIVEN)),
+    model: v.optional(v.literal("singleLeader", 'must be "singleLeader"'), "singleLeader"),
+    schemaVersion: v.optional(wholeNumber(0, 0xffff_ffff), 0),
+    preferredLeader: v.optional(name, undefined),
+    timeoutMs: v.optional(wholeNumber(1, LIMITS.timeoutMsMax), undefined),
+  }),
+  v.transform(({ name, model, schemaVersion, preferredLeader = null, timeoutMs = null }) => {
+    return { name, model, schemaVersion, options: { preferredLeader, timeoutMs } };
+  }),
+);
+
 const keyspaces = v.pipe(
-  v.array(
-    v.strictObject({
-      name,
-      number: wholeNumber(0, 0xffff_ffff),
-      model: v.literal("singleLeader", 'must be "singleLeader"'),
-    }),
-  ),
-  v.minLength(1, "must name at least one keyspace"),
-  v.check((list) => distinct(list.map((k) => k.number)), "two keyspaces have the same number"),
+  v.array(keyspace, "must be a list of { name, … }"),
+  v.maxLength(LIMITS.keyspacesMax, `may name ${LIMITS.keyspacesMax} keyspaces at most`),
   v.check((list) => distinct(list.map((k) => k.name)), "two keyspaces have the same name"),
 );
 
@@ -122,7 +137,11 @@ export const SETTINGS: { readonly [K in SettingName]: Setting } = {
   http: { schema: address, help: "address for /health, /ready, /status and /metrics" },
   peer: { schema: address, help: "address for the other nodes" },
   nodes: { schema: nodes, help: "where every node is found", notIn: FILE_ONLY },
-  keyspaces: { schema: keyspaces, help: "the keyspaces, the same on every node", notIn: FILE_ONLY },
+  keyspaces: {
+    schema: keyspaces,
+    help: "keyspaces to create if they are missing",
+    notIn: FILE_ONLY,
+  },
   heartbeatMs: { schema: wholeNumber(5, MINUTE_MS), help: "the leader is heard this often, ms" },
   electionTimeoutMs: {
     schema: wholeNumber(20, 10 * MINUTE_MS),
@@ -159,7 +178,7 @@ export const SETTINGS: { readonly [K in SettingName]: Setting } = {
 
 /** What holds where no file, variable or flag says anything. */
 export const CONFIG_DEFAULTS = {
-  keyspaces: [{ name: "default", number: 0, model: "singleLeader" }],
+  keyspaces: [],
   heartbeatMs: 100,
   electionTimeoutMs: 1_000,
   timeoutMs: 2_000,
@@ -295,7 +314,17 @@ export function mergeConfig(...sources: readonly PartialConfig[]): NodeConfig {
   }
   const ids = config.nodes.map((node) => node.id);
   if (!distinct(ids)) throw new StartError(EXIT.usage, `nodes names one twice: ${ids.join(", ")}.`);
+  checkLeaders(config.keyspaces, ids);
   return config;
+}
+
+function checkLeaders(keyspaces: readonly KeyspaceRequest[], ids: readonly string[]): void {
+  for (const { name, options } of keyspaces) {
+    const { preferredLeader } = options;
+    if (preferredLeader === null || ids.includes(preferredLeader)) continue;
+    const text = `keyspaces: the preferredLeader of ${name} is ${preferredLeader}, which is none of ${ids.join(", ")}.`;
+    throw new StartError(EXIT.usage, text);
+  }
 }
 
 /** The configuration as CONFIG GET and logs show it: names and texts. */

@@ -18,6 +18,7 @@ function group(change: Partial<Group> = {}): Group {
     name: "default",
     number: 0,
     model: "singleLeader",
+    preferredLeader: "n1",
     role: "follower",
     leader: "n1",
     term: 3,
@@ -35,6 +36,22 @@ function group(change: Partial<Group> = {}): Group {
   };
 }
 
+const CATALOG = {
+  role: "follower",
+  leader: "n3",
+  term: 2,
+  commitIndex: 7,
+  appliedIndex: 7,
+  lastIndex: 7,
+  lagEntries: 0,
+  lagMs: 3.2,
+  keys: 1,
+  expiring: 0,
+  collections: 0,
+  halted: null,
+  peers: [],
+};
+
 /** The followers of n1, as it knows them. */
 const PEERS = [
   { node: "n2", matchIndex: 19, state: "replicate", lagEntries: 1, lagMs: 40.6 },
@@ -50,6 +67,8 @@ function nodeStatus(node: string, change: Partial<Group> = {}, draining = false)
     connections: 0,
     members: ["n1", "n2", "n3"],
     keyspaces: [group(change)],
+    catalog: { ...CATALOG },
+    missingKeyspaces: [],
   };
 }
 
@@ -135,6 +154,26 @@ describe("/ready", () => {
     expect(await ready(status)).toEqual({ code: 503, body: { ready: false, missing: [missing] } });
   });
 
+  it("is 503 while the catalog has no leader, or a keyspace of the configuration is not there", async () => {
+    const status = nodeStatus("n2");
+    const catalog = { ...CATALOG, leader: null };
+    const missingKeyspaces = [
+      { name: "ledger", reason: null },
+      { name: "carts", reason: "LIMIT too many" },
+    ];
+    expect(await ready({ ...status, catalog, missingKeyspaces })).toEqual({
+      code: 503,
+      body: {
+        ready: false,
+        missing: [
+          "the catalog knows no leader",
+          "keyspace ledger of the configuration is not there",
+          "keyspace carts of the configuration is not there: LIMIT too many",
+        ],
+      },
+    });
+  });
+
   it("stays 200 when a node that had caught up falls behind", async () => {
     const behind = nodeStatus("n2", { lagEntries: 1_000 });
     expect((await ready(nodeStatus("n2"), behind)).code).toBe(200);
@@ -155,6 +194,7 @@ describe("/status", () => {
           name: "default",
           number: 0,
           model: "singleLeader",
+          preferredLeader: "n1",
           leader: "n1",
           term: 3,
           replicas: [
@@ -170,6 +210,15 @@ describe("/status", () => {
           ],
         },
       ],
+      catalog: {
+        leader: "n3",
+        term: 2,
+        replicas: [
+          { ...replica("n1", "follower", 7, 7, 0, 3), seenByLeader: null },
+          { ...replica("n2", "follower", 7, 7, 0, 3), seenByLeader: null },
+          { ...replica("n3", "unreachable", 0, 0, 0, null), seenByLeader: null },
+        ],
+      },
     });
   });
 
@@ -227,6 +276,7 @@ describe("/metrics", () => {
     expect(text).toContain('\ntrefoil_peer_queue_bytes{peer="n2"} 9\n');
     expect(text).toContain('\ntrefoil_group_commit_index{keyspace="default"} 20\n');
     expect(text).toContain('\ntrefoil_group_is_leader{keyspace="default"} 1\n');
+    expect(text).toContain('\ntrefoil_group_commit_index{keyspace="(catalog)"} 7\n');
     for (const line of [
       'lag_entries{keyspace="default",peer="n2"} 1',
       'lag_ms{keyspace="default",peer="n2"} 40.6',

@@ -1,5 +1,7 @@
 import { createAdaptorServer, type ServerType } from "@hono/node-server";
 import { Hono } from "hono";
+import type { GroupStatus } from "../core/contract/group.ts";
+import { CATALOG_KEYSPACE } from "../core/contract/keyspace.ts";
 import type { NodeStatus } from "../core/node/vocabulary.ts";
 import { type Address, formatAddress, isLoopback } from "./address.ts";
 import { askNode, assembleStatus, type LocalStatus, type NodeAddresses } from "./cluster-status.ts";
@@ -70,16 +72,26 @@ class Readiness {
   missing(status: NodeStatus): readonly string[] {
     const missing: string[] = [];
     if (status.draining) missing.push("the node is being stopped");
-    for (const { name, number, leader, lagEntries, halted } of status.keyspaces) {
-      if (halted !== null) missing.push(`keyspace ${name} is halted: ${halted}`);
-      if (leader === null) {
-        missing.push(`keyspace ${name} knows no leader`);
-        continue;
-      }
-      if (lagEntries <= CAUGHT_UP_ENTRIES) this.#caughtUp.add(number);
-      if (!this.#caughtUp.has(number)) missing.push(`keyspace ${name} is ${lagEntries} behind`);
+    this.#look("the catalog", CATALOG_KEYSPACE, status.catalog, missing);
+    for (const keyspace of status.keyspaces) {
+      this.#look(`keyspace ${keyspace.name}`, keyspace.number, keyspace, missing);
+    }
+    for (const { name, reason } of status.missingKeyspaces) {
+      const why = reason === null ? "" : `: ${reason}`;
+      missing.push(`keyspace ${name} of the configuration is not there${why}`);
     }
     return missing;
+  }
+
+  #look(what: string, number: number, group: GroupStatus, missing: string[]): void {
+    const { leader, lagEntries, halted } = group;
+    if (halted !== null) missing.push(`${what} is halted: ${halted}`);
+    if (leader === null) {
+      missing.push(`${what} knows no leader`);
+      return;
+    }
+    if (lagEntries <= CAUGHT_UP_ENTRIES) this.#caughtUp.add(number);
+    if (!this.#caughtUp.has(number)) missing.push(`${what} is ${lagEntries} behind`);
   }
 }
 

@@ -1,5 +1,6 @@
 import { type IntervalHistogram, monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { GroupStatus } from "../core/contract/group.ts";
 import type { NodeId } from "../core/contract/ids.ts";
 import type { CheckpointStatus } from "../core/log/checkpointer.ts";
 import type { NodeStatus } from "../core/node/vocabulary.ts";
@@ -155,8 +156,12 @@ export class Metrics {
     const leads = gauge("is_leader", "1 on the leader");
     const followers = this.#followerGauges();
     this.#refresh = async () => {
+      const { keyspaces, catalog } = await status();
       followers.reset();
-      for (const group of (await status()).keyspaces) {
+      // A dropped keyspace must not be shown as it was last.
+      for (const each of [term, commit, applied, lag, lagMs, keys, leads]) each.reset();
+      // No keyspace can have this name.
+      for (const group of [...keyspaces, { ...catalog, name: "(catalog)" }]) {
         const labels = { keyspace: group.name };
         term.set(labels, group.term);
         commit.set(labels, group.commitIndex);
@@ -171,7 +176,7 @@ export class Metrics {
   }
 
   /** What a leader knows of its followers; a node that leads no more shows none. */
-  #followerGauges(): { reset(): void; set(group: NodeStatus["keyspaces"][number]): void } {
+  #followerGauges(): { reset(): void; set(group: GroupStatus & { readonly name: string }): void } {
     const gauge = (name: string, help: string) => {
       const labels = { labelNames: ["keyspace", "peer"] as const, registers: [this.#registry] };
       return new Gauge({ name: `trefoil_group_follower_${name}`, help, ...labels });

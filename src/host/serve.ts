@@ -69,6 +69,15 @@ const CLOSE_GRACE_MS = 500;
 
 const STATUS_WITHIN_MS = 1_000;
 
+/** What happens in the core that an operator should read, and how loud it is. */
+const OPERATORS_MARKS: Readonly<Record<string, "info" | "warn" | "error">> = {
+  halted: "error",
+  "keyspace-created": "info",
+  "keyspace-differs": "warn",
+  "keyspace-dropped": "info",
+  "keyspace-refused": "error",
+};
+
 /**
  * Opens the data directory, binds the ports, recovers the node and starts to serve. Throws
  * `StartError` where it may not; then nothing is left open.
@@ -323,7 +332,7 @@ class NodeServer implements RunningServer {
     if (mark === "auth-failed") {
       this.#metrics.count("auth_failures_total");
       this.#logger.warn({ detail }, mark);
-    } else this.#logger.debug({ group, detail }, mark);
+    } else this.#logger[OPERATORS_MARKS[mark] ?? "debug"]({ group, detail }, mark);
   }
 
   stop(options: { readonly drain: boolean } = { drain: true }): Promise<void> {

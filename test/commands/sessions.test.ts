@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { decodeUtf8, encodeUtf8 } from "../../src/core/base/bytes.ts";
+import { encodeUtf8 } from "../../src/core/base/bytes.ts";
 import { LIMITS } from "../../src/core/commands/limits.ts";
 import { ScanCursors } from "../../src/core/commands/scan-cursors.ts";
 import { CALL_DEFAULTS } from "../../src/core/commands/session.ts";
@@ -10,7 +10,7 @@ import { encodeToken, SESSION_GROUPS_MAX } from "../../src/core/sessions/session
 import { InProcessTarget } from "../differential/targets.ts";
 
 function words(...texts: string[]): Uint8Array[] {
-  return texts.map((text) => encodeUtf8(text));
+  return texts.map((text) => new TextEncoder().encode(text));
 }
 
 function call(target: InProcessTarget, ...texts: string[]): Reply {
@@ -24,7 +24,7 @@ function plain(reply: Reply): unknown {
       return reply.text;
     case "bulk":
     case "verbatim":
-      return decodeUtf8(reply.bytes);
+      return new TextDecoder().decode(reply.bytes);
     case "integer":
     case "double":
     case "boolean":
@@ -451,7 +451,8 @@ describe("the node", () => {
     expect(ask(target, "INFO", "replication")).toBe(
       "# Replication\r\nrole:master\r\nconnected_slaves:2\r\n" +
         "trefoil_keyspace0:name=default,model=singleLeader,role=leader,leader=n1,term=3," +
-        "commit_index=12,applied_index=12,last_index=13,lag_entries=0,lag_ms=0,halted=0,peer_n2=replicate:11,peer_n2_lag_entries=2,peer_n2_lag_ms=41\r\n",
+        "commit_index=12,applied_index=12,last_index=13,lag_entries=0,lag_ms=0,halted=0,peer_n2=replicate:11,peer_n2_lag_entries=2,peer_n2_lag_ms=41\r\n" +
+        "trefoil_catalog:role=follower,leader=n2,term=1,commit_index=5,applied_index=5,last_index=5,lag_entries=0,lag_ms=20,halted=0\r\n",
     );
     const all = String(ask(target, "INFO"));
     for (const line of [

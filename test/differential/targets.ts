@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { encodeUtf8, toByteString } from "../../src/core/base/bytes.ts";
 import { encodeCommand } from "../../src/core/commands/command-machine.ts";
+import { noSuchKeyspace, parseKeyspaceRef } from "../../src/core/commands/keyspaces.ts";
 import { runMember } from "../../src/core/commands/member.ts";
 import { ScanCursors } from "../../src/core/commands/scan-cursors.ts";
 import type { ServerView } from "../../src/core/commands/server-view.ts";
@@ -22,7 +23,7 @@ import {
 } from "../../src/core/commands/transactions.ts";
 import { parseCommit } from "../../src/core/commands/typed.ts";
 import { encodeReadSet, type ReadSet } from "../../src/core/commands/watched-keys.ts";
-import { type Reply, redisError } from "../../src/core/contract/reply.ts";
+import { OK, type Reply, redisError } from "../../src/core/contract/reply.ts";
 import { RespEncoder } from "../../src/core/wire/resp-encoder.ts";
 import { ProtocolError, RespParser } from "../../src/core/wire/resp-parser.ts";
 import { TestKeyspace } from "../raft/test-keyspace.ts";
@@ -178,6 +179,8 @@ export class InProcessTarget implements Target {
     if (spec.kind === "exec") return this.#exec(spec, edge);
     if (spec.kind === "commit") return this.#commit(spec, args, edge);
     if (spec.kind === "connection") return spec.run(args, this.session, this.#server);
+    if (spec.kind === "select") return this.#select(args);
+    if (spec.kind === "catalog") return redisError("not in this stand-in");
     if (spec.kind === "member") return this.#member(args);
     if (spec.kind === "changes" || spec.kind === "with" || spec.kind === "wait")
       return redisError("not in this stand-in");
@@ -192,6 +195,20 @@ export class InProcessTarget implements Target {
     const reply =
       spec.kind === "write" ? this.keyspace.apply(encoded) : this.keyspace.read(encoded);
     return spec.fromWire?.(reply, edge) ?? reply;
+  }
+
+  #select(args: readonly Uint8Array[]): Reply {
+    const ref = parseKeyspaceRef(args[1]!);
+    const known = this.#server.keyspaces();
+    const found =
+      ref === null
+        ? undefined
+        : known.find((each) =>
+            "name" in ref ? each.name === ref.name : each.number === ref.number,
+          );
+    if (found === undefined) return noSuchKeyspace(known);
+    this.session.keyspace = found.number;
+    return OK;
   }
 
   #member(args: readonly Uint8Array[]): Reply {
@@ -273,6 +290,21 @@ export function serverView(session: ClientSession, keyspace: TestKeyspace): Serv
         peers: [{ node: "n2", matchIndex: 11, state: "replicate", lagEntries: 2, lagMs: 40.5 }],
       },
     ],
+    catalog: () => ({
+      role: "follower",
+      leader: "n2",
+      term: 1,
+      commitIndex: 5,
+      appliedIndex: 5,
+      lastIndex: 5,
+      lagEntries: 0,
+      lagMs: 20.4,
+      keys: 0,
+      expiring: 0,
+      collections: 0,
+      halted: null,
+      peers: [],
+    }),
   };
 }
 

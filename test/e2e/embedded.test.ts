@@ -6,7 +6,13 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { freeAddresses } from "../../src/cli/free-ports.ts";
-import { connect, counter, defineKeyspaces, singleLeader } from "../../src/client/index.ts";
+import {
+  connect,
+  counter,
+  defineKeyspaces,
+  multiLeader,
+  singleLeader,
+} from "../../src/client/index.ts";
 import { TrefoilEngine } from "../../src/client/trefoil-engine.ts";
 import { LocalChannel } from "../../src/embedded/local-channel.ts";
 import { open } from "../../src/embedded/open.ts";
@@ -49,7 +55,7 @@ describe("our engine within the process", { timeout: 30_000 }, () => {
     };
     const listen = { resp: false, http: false, peer: false };
     server = await startServer(config, silentLogger(), { listen, memory });
-    engine = new TrefoilEngine(() => new LocalChannel(server.connect(), ["SELECT", "0"]), 10_000);
+    engine = new TrefoilEngine(() => new LocalChannel(server.connect(), "default"), 10_000);
   });
 
   afterAll(async () => {
@@ -119,6 +125,29 @@ describe("open", { timeout: 30_000 }, () => {
     expect(found === acknowledged || found === acknowledged + 1).toBe(true);
   });
 
+  test("keyspaces are made, kept apart, and checked against what was declared", async () => {
+    const dir = join(temporary(), "data");
+    const two = defineKeyspaces({
+      ledger: singleLeader({ version: 2 }),
+      hits: singleLeader({ value: counter() }),
+    });
+    {
+      await using db = await open({ dir, keyspaces: two });
+      await Promise.all([db.ledger.set("k", { a: 1 }), db.hits.increment("k", 7)]);
+      expect([await db.ledger.get("k"), await db.hits.get("k")]).toEqual([{ a: 1 }, 7]);
+    }
+    const older = defineKeyspaces({ ledger: singleLeader({ version: 1 }) });
+    await expect(open({ dir, keyspaces: older })).rejects.toMatchObject({
+      code: "KEYSPACE_MISMATCH",
+      outcome: "not-applied",
+    });
+    const newer = defineKeyspaces({ ledger: singleLeader({ version: 3 }), ...{ hits: two.hits } });
+    await using db = await open({ dir, keyspaces: newer });
+    expect([await db.ledger.get("k"), await db.hits.get("k")]).toEqual([{ a: 1 }, 7]);
+    const later = defineKeyspaces({ board: multiLeader() });
+    await expect(open({ keyspaces: later })).rejects.toMatchObject({ code: "MODEL" });
+  });
+
   test("serves others where it listens, and a keyspace of counters is one", async () => {
     const counters = defineKeyspaces({ default: singleLeader({ value: counter() }) });
     const [addresses] = await freeAddresses(1);
@@ -127,6 +156,14 @@ describe("open", { timeout: 30_000 }, () => {
     expect(await db.default.increment("n", 5)).toBe(5);
     await using other = await connect(`trefoil://${host}:${port}`, { keyspaces: counters });
     expect(await other.default.increment("n")).toBe(6);
+    const missing = defineKeyspaces({ missing: singleLeader() });
+    const url = `trefoil://${host}:${port}`;
+    await expect(connect(url, { keyspaces: missing })).rejects.toMatchObject({
+      code: "NOKEYSPACE",
+    });
+    await using made = await connect(url, { keyspaces: missing, create: true });
+    await made.missing.set("k", "v");
+    expect(await made.missing.get("k")).toBe("v");
     expect(await db.default.get("n")).toBe(6);
     expect(await other.default.delete("n")).toBe(true);
     await other.default.set("n", 2n ** 60n);

@@ -10,7 +10,7 @@ import { Cluster } from "./cluster.ts";
  * judged by one list per key, to which every write appends a token of its own.
  */
 const SEEDS = Number(process.env["CHAOS_SEEDS"] ?? 24);
-const FIRST_SEED = Number(process.env["CHAOS_FIRST"] ?? 1);
+const FIRST_SEED = Number(process.env["CHAOS_FIRST"] ?? 261);
 const STEPS = 1500;
 const KEYS = 2;
 

@@ -6,7 +6,12 @@ import { LIMITS } from "./limits.ts";
 import { Refusal, refuse, refuseArity } from "./refusal.ts";
 import { type KeyspaceView, REDIS_VERSION, type ServerView } from "./server-view.ts";
 import type { ClientSession } from "./session.ts";
-import { type CommandSpec, type ConnectionCommand, EVERY_MODEL } from "./spec.ts";
+import {
+  type CommandSpec,
+  type ConnectionCommand,
+  EVERY_MODEL,
+  type SelectCommand,
+} from "./spec.ts";
 
 const HERE = {
   kind: "connection",
@@ -134,21 +139,17 @@ export function findKeyspace(arg: Uint8Array, server: ServerView): KeyspaceView 
   throw new Refusal(error("NOKEYSPACE", `There is no such keyspace; there are ${known}.`));
 }
 
-function select(args: Args, session: ClientSession, server: ServerView): Reply {
-  session.keyspace = findKeyspace(args[1]!, server).number;
-  return OK;
-}
-
-const SELECT: ConnectionCommand = {
+const SELECT: SelectCommand = {
   ...HERE,
+  kind: "select",
   name: "select",
   arity: 2,
   usage: "index",
   flags: ["loading", "stale", "fast"],
   since: "1.0.0",
   summary: "Selects a keyspace by its number or name.",
-  differences: "Names are taken too. An unknown keyspace is NOKEYSPACE.",
-  run: select,
+  differences:
+    "Names are taken too. An unknown keyspace is NOKEYSPACE, once the catalog has been asked.",
 };
 
 const QUIT: ConnectionCommand = {

@@ -1,6 +1,7 @@
+import type { ReplicationModel } from "../contract/keyspace.ts";
 import { categoriesOf } from "./introspection.ts";
 import { REDIS_VERSION } from "./server-view.ts";
-import type { CommandGroup, CommandSpec, ReplicationModel } from "./spec.ts";
+import type { CommandGroup, CommandSpec } from "./spec.ts";
 import { COMMANDS, SERVED_COMMANDS } from "./table.ts";
 
 const GROUPS: readonly (readonly [group: CommandGroup, title: string])[] = [

@@ -47,6 +47,8 @@ export const LIMITS = {
   authFailuresMax: 10,
   /** Operations in one BITFIELD. */
   bitfieldOpsMax: 1_024,
+  /** Keyspaces of a cluster: each is a group with a leader, a log and heartbeats of its own. */
+  keyspacesMax: 256,
   /** A call's TIMEOUT and WAIT's timeout, ms: a day. */
   timeoutMsMax: 86_400_000,
 } as const;

@@ -36,6 +36,8 @@ export interface ServerView {
   clients(): Iterable<ClientSession>;
   /** By ascending number. */
   keyspaces(): readonly KeyspaceView[];
+  /** The group that holds the keyspaces' definitions. */
+  catalog(): GroupStatus;
   /** Settings that CONFIG GET shows besides those that every node has; they win over them. */
   config(): ReadonlyMap<string, string>;
 }

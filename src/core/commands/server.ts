@@ -1,11 +1,12 @@
 import { decodeUtf8 } from "../base/bytes.ts";
+import type { GroupStatus } from "../contract/group.ts";
 import { array, bulkText, type Reply } from "../contract/reply.ts";
 import { type Args, isWord, lowerText } from "./arguments.ts";
 import { verbatimText } from "./client.ts";
 import { Glob } from "./glob.ts";
 import { LIMITS } from "./limits.ts";
 import { refuse, refuseSyntax } from "./refusal.ts";
-import { type KeyspaceView, REDIS_VERSION, type ServerView } from "./server-view.ts";
+import { REDIS_VERSION, type ServerView } from "./server-view.ts";
 import { type CommandSpec, type ConnectionCommand, EVERY_MODEL } from "./spec.ts";
 
 const HERE = {
@@ -49,31 +50,33 @@ const MEMORY_LINES: Lines = ["maxmemory:0", "maxmemory_policy:noeviction"];
 
 function replicationLines(server: ServerView): Lines {
   const lines = ["role:master", `connected_slaves:${server.members.length - 1}`];
-  for (const keyspace of server.keyspaces()) lines.push(replicationLine(keyspace));
+  for (const keyspace of server.keyspaces()) {
+    const { name, number, model } = keyspace;
+    lines.push(`trefoil_keyspace${number}:name=${name},model=${model},${groupFields(keyspace)}`);
+  }
+  lines.push(`trefoil_catalog:${groupFields(server.catalog())}`);
   return lines;
 }
 
-function replicationLine(keyspace: KeyspaceView): string {
+function groupFields(group: GroupStatus): string {
   const fields = [
-    `name=${keyspace.name}`,
-    `model=${keyspace.model}`,
-    `role=${keyspace.role}`,
-    `leader=${keyspace.leader ?? ""}`,
-    `term=${keyspace.term}`,
-    `commit_index=${keyspace.commitIndex}`,
-    `applied_index=${keyspace.appliedIndex}`,
-    `last_index=${keyspace.lastIndex}`,
-    `lag_entries=${keyspace.lagEntries}`,
-    `lag_ms=${keyspace.lagMs === null ? "" : Math.round(keyspace.lagMs)}`,
-    `halted=${keyspace.halted === null ? 0 : 1}`,
+    `role=${group.role}`,
+    `leader=${group.leader ?? ""}`,
+    `term=${group.term}`,
+    `commit_index=${group.commitIndex}`,
+    `applied_index=${group.appliedIndex}`,
+    `last_index=${group.lastIndex}`,
+    `lag_entries=${group.lagEntries}`,
+    `lag_ms=${group.lagMs === null ? "" : Math.round(group.lagMs)}`,
+    `halted=${group.halted === null ? 0 : 1}`,
   ];
-  for (const peer of keyspace.peers) {
+  for (const peer of group.peers) {
     const name = `peer_${peer.node}`;
     fields.push(`${name}=${peer.state}:${peer.matchIndex}`);
     fields.push(`${name}_lag_entries=${peer.lagEntries}`);
     fields.push(`${name}_lag_ms=${peer.lagMs === null ? "" : Math.round(peer.lagMs)}`);
   }
-  return `trefoil_keyspace${keyspace.number}:${fields.join(",")}`;
+  return fields.join(",");
 }
 
 function keyspaceLines(server: ServerView): Lines {

@@ -1,13 +1,11 @@
 import type { WallClock } from "../contract/ids.ts";
+import type { ReplicationModel } from "../contract/keyspace.ts";
 import type { Reply } from "../contract/reply.ts";
 import type { StateReader, StateWriter } from "../contract/state-machine.ts";
 import { type Args, parseI64 } from "./arguments.ts";
 import type { ScanCursors } from "./scan-cursors.ts";
 import type { ServerView } from "./server-view.ts";
 import type { ClientSession } from "./session.ts";
-
-/** How a keyspace replicates. */
-export type ReplicationModel = "singleLeader" | "multiLeader" | "leaderless";
 
 /** In which replication models a command has its meaning. */
 export interface ModelSupport {
@@ -210,6 +208,16 @@ export interface WaitCommand extends CommandFacts {
   readonly kind: "wait";
 }
 
+/** SELECT: the router carries it out, since it may have to ask the catalog. */
+export interface SelectCommand extends CommandFacts {
+  readonly kind: "select";
+}
+
+/** TREFOIL.KEYSPACE: the router hands it to the catalog's group; see `parseKeyspaceCommand`. */
+export interface CatalogCommand extends CommandFacts {
+  readonly kind: "catalog";
+}
+
 /** The router carries it out: see `runMember`. */
 export interface MemberCommand extends CommandFacts {
   readonly kind: "member";
@@ -238,6 +246,8 @@ export type CommandSpec =
   | ChangesCommand
   | WithCommand
   | WaitCommand
+  | SelectCommand
+  | CatalogCommand
   | MemberCommand
   | TransactionCommand
   | ExecCommand;

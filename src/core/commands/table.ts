@@ -1,5 +1,6 @@
 import { assert } from "../base/assert.ts";
 import { decodeUtf8 } from "../base/bytes.ts";
+import type { ReplicationModel } from "../contract/keyspace.ts";
 import { error, type Reply, redisError } from "../contract/reply.ts";
 import { type Args, ascii, lowerText } from "./arguments.ts";
 import { AUTH_COMMANDS, NOAUTH } from "./auth.ts";
@@ -11,6 +12,7 @@ import { EXPIRY_COMMANDS } from "./expiry.ts";
 import { HASH_COMMANDS } from "./hashes.ts";
 import { introspectionCommands } from "./introspection.ts";
 import { KEY_COMMANDS } from "./keys.ts";
+import { KEYSPACE_COMMANDS } from "./keyspaces.ts";
 import { LCS_COMMANDS } from "./lcs.ts";
 import { LIMITS } from "./limits.ts";
 import { MEMBER_COMMANDS } from "./member.ts";
@@ -31,7 +33,6 @@ import {
   type KeyPositions,
   lastPosition,
   type ReadCommand,
-  type ReplicationModel,
   type Subcommand,
   type WatchCommand,
   type WriteCommand,
@@ -49,7 +50,7 @@ export type TravellingCommand =
   | ExecCommand
   | CommitCommand;
 
-export type { CommandEdge, CommandSpec, ReplicationModel };
+export type { CommandEdge, CommandSpec };
 
 /** Every command, by name. Those that are only refused are among them. */
 export const COMMANDS: readonly CommandSpec[] = collect();
@@ -79,6 +80,7 @@ function collect(): readonly CommandSpec[] {
     ...introspectionCommands(servedCommands, lookupCommand),
     ...TRANSACTION_COMMANDS,
     ...TREFOIL_COMMANDS,
+    ...KEYSPACE_COMMANDS,
     ...TYPED_COMMANDS,
     ...MEMBER_COMMANDS,
     ...REFUSED_COMMANDS,

@@ -14,6 +14,7 @@ import type {
   WriteCommand,
 } from "./spec.ts";
 import { checkArguments, checkForm, lookupCommand } from "./table.ts";
+import { parseWith } from "./trefoil.ts";
 import { WatchedKeys } from "./watched-keys.ts";
 
 const QUEUED: Reply = { kind: "simple", text: "QUEUED" };
@@ -92,7 +93,9 @@ export class Transaction {
       : QUEUED_HERE.includes(spec.name);
     if (!isAllowed) {
       const what =
-        spec.kind === "member" ? "it is about the cluster" : "it is about the connection";
+        spec.kind === "member" || spec.kind === "catalog"
+          ? "it is about the cluster"
+          : "it is about the connection";
       const why = travels ? "it looks at the whole keyspace" : what;
       return redisError(`${spec.name.toUpperCase()} inside MULTI is not allowed: ${why}`);
     }
@@ -228,4 +231,11 @@ export function abortedByWatch(failure: Reply): Reply {
   assert(failure.kind === "error", "only an error leaves a key unwatched");
   const message = `Transaction discarded because WATCH failed: ${failure.code}`;
   return { ...EXEC_ABORTED, message };
+}
+
+/** `TREFOIL.WITH … -- EXEC` ends a transaction; its options are EXEC's. */
+export function isWithExec(spec: CommandSpec | undefined, args: Args): boolean {
+  if (spec?.kind !== "with") return false;
+  const parsed = parseWith(args);
+  return !("kind" in parsed) && lookupCommand(parsed.rest[0]!)?.kind === "exec";
 }

@@ -74,7 +74,14 @@ export const ERRORS = {
   NOKEYSPACE: {
     outcome: "not-applied",
     retryable: false,
-    meaning: "There is no keyspace of this name or number.",
+    meaning:
+      "There is no keyspace of this name or number, or it was dropped. `TREFOIL.KEYSPACE LIST` shows those there are. Told with outcome unknown, a write may have been applied before the keyspace was dropped.",
+  },
+  KEYSPACE_EXISTS: {
+    outcome: "not-applied",
+    retryable: false,
+    meaning:
+      "There is a keyspace of this name already. `IF NOT EXISTS` leaves it as it is; `TREFOIL.KEYSPACE ALTER` changes it.",
   },
   HALTED: {
     outcome: "not-applied",
@@ -163,7 +170,8 @@ export const ERRORS = {
   LIMIT: {
     outcome: "not-applied",
     retryable: false,
-    meaning: "A key, value, argument or array is larger than the limit (docs/limits.md).",
+    meaning:
+      "A key, value, argument or array is larger, or there would be more of something, than the limit allows (docs/limits.md).",
   },
   NOAUTH: {
     outcome: "not-applied",

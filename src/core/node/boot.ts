@@ -4,6 +4,7 @@ import type { MutantId } from "../base/mutants.ts";
 import type { Password } from "../base/password.ts";
 import type { Disk, DiskOp } from "../contract/disk.ts";
 import type { Incarnation, Instant, NodeId } from "../contract/ids.ts";
+import type { KeyspaceRequest } from "../contract/keyspace.ts";
 import type { Trace } from "../contract/trace.ts";
 import { openCheckpointFileStore } from "../log/checkpoint-file-store.ts";
 import { CheckpointError } from "../log/checkpoint-reader.ts";
@@ -26,13 +27,6 @@ export interface Member {
   readonly incarnation: Incarnation;
 }
 
-/** One keyspace, the same on every node. */
-export interface KeyspaceDefinition {
-  readonly name: string;
-  readonly number: number;
-  readonly model: "singleLeader";
-}
-
 /** What the host knows of itself and the core only repeats: INFO, CONFIG GET, HELLO. */
 export interface ServerInfo {
   readonly version: string;
@@ -49,7 +43,8 @@ export interface NodeOptions {
   /** The cluster's id; only an explicit init makes one (GEN3). */
   readonly cluster: string;
   readonly members: readonly Member[];
-  readonly keyspaces: readonly KeyspaceDefinition[];
+  /** Created if they are not there; the default keyspace always is. */
+  readonly keyspaces: readonly KeyspaceRequest[];
   readonly timing: RaftTiming;
   readonly raftLimits: RaftLimits;
   readonly log: Pick<LogWriterOptions, "segmentBytes" | "markMs">;

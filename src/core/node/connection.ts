@@ -1,10 +1,18 @@
 import { assert } from "../base/assert.ts";
+import type { KeyspaceRef } from "../commands/keyspaces.ts";
 import type { CallMeta, ClientSession } from "../commands/session.ts";
 import type { GroupCall, ReplyMeta } from "../contract/group.ts";
-import type { ConnectionId, GroupId, RequestId } from "../contract/ids.ts";
-import type { Reply } from "../contract/reply.ts";
+import type { ConnectionId, GroupId, Instant, RequestId } from "../contract/ids.ts";
+import { error, type Reply } from "../contract/reply.ts";
 import type { SessionPlaces } from "../sessions/session-places.ts";
 import type { SessionEntry } from "../sessions/session-token.ts";
+
+/** What follows on an answer of the catalog before it is the client's. */
+export type CatalogStep =
+  /** SELECT of a keyspace that this node did not know. */
+  | { readonly kind: "select"; readonly keyspace: KeyspaceRef; readonly deadline: Instant }
+  /** A change: it is answered once this node has heard of it, too. */
+  | { readonly kind: "change"; readonly deadline: Instant };
 
 /** One command of a connection, from its arrival to its answer. */
 export interface Slot {
@@ -25,9 +33,19 @@ export interface Slot {
    * Evaluated when it is this command's turn to be answered: what it shows is of the one before.
    */
   lazy: (() => Reply) | null;
+  /** Null for all but calls of the catalog. */
+  catalogStep: CatalogStep | null;
   close: boolean;
   /** Whether the connection had authenticated when the command was taken in, or by it. */
   isAuthenticated: boolean;
+}
+
+/** A command that came behind a call of the catalog: it is not known yet where it goes. */
+export interface DeferredCommand {
+  readonly slot: Slot;
+  /** Copies: what the connection read is not kept. */
+  readonly args: readonly Uint8Array[];
+  readonly bytes: number;
 }
 
 /**
@@ -53,6 +71,12 @@ export class Connection {
   #slots: Slot[] = [];
   #head = 0;
   held: HeldCall[] = [];
+  /**
+   * A SELECT of an unknown keyspace, or a change of the catalog, is under way. What comes behind it
+   * waits: which keyspaces there are for it is not decided (GEN2).
+   */
+  awaitsCatalog = false;
+  deferred: DeferredCommand[] = [];
   /** The group that has open calls of this connection, and how many. */
   openGroup: GroupId | null = null;
   openCalls = 0;
@@ -121,4 +145,17 @@ export class Connection {
  */
 export function isAlone(call: GroupCall): boolean {
   return call.kind === "replicaRead";
+}
+
+/** The deadline came before this node heard of what the catalog has done, or has. */
+export function unheardOf({ kind }: CatalogStep): Reply {
+  const text = "This node has not heard of it from the catalog yet.";
+  if (kind === "change") return error("TIMEOUT", `The change is made. ${text}`, "applied");
+  return error("TIMEOUT", `The keyspace exists. ${text} SELECT it again.`, "not-applied");
+}
+
+/** QUIT and AUTH, also as part of a transaction, change what the host does with the connection. */
+export function noteSession(slot: Slot, session: ClientSession): void {
+  slot.close = session.closing;
+  slot.isAuthenticated = session.isAuthenticated;
 }

@@ -1,15 +1,25 @@
+import { assert } from "../base/assert.ts";
+import { decodeUtf8 } from "../base/bytes.ts";
 import type { Password } from "../base/password.ts";
 import type { KeyspaceView, ServerView } from "../commands/server-view.ts";
 import type { ClientSession } from "../commands/session.ts";
-import type { ConnectionId, Instant, NodeId, WallClock } from "../contract/ids.ts";
+import type { GroupStatus } from "../contract/group.ts";
+import {
+  type ConnectionId,
+  groupId,
+  type Instant,
+  type NodeId,
+  type WallClock,
+} from "../contract/ids.ts";
+import { array, bulkText, NULL, type Reply } from "../contract/reply.ts";
 import type { NodeOptions } from "./boot.ts";
 import type { Connection } from "./connection.ts";
-import type { Group } from "./node.ts";
+import type { Keyspaces } from "./keyspaces.ts";
 
 /** What commands about the node may see of it: INFO, CLIENT LIST, CONFIG GET, TIME. */
 export class NodeView implements ServerView {
   readonly #options: NodeOptions;
-  readonly #groups: readonly Group[];
+  readonly #keyspaces: Keyspaces;
   readonly #connections: ReadonlyMap<ConnectionId, Connection>;
   readonly #startedAt: Instant;
   #wall: WallClock = 0;
@@ -18,12 +28,12 @@ export class NodeView implements ServerView {
 
   constructor(
     options: NodeOptions,
-    groups: readonly Group[],
+    keyspaces: Keyspaces,
     connections: ReadonlyMap<ConnectionId, Connection>,
     now: Instant,
   ) {
     this.#options = options;
-    this.#groups = groups;
+    this.#keyspaces = keyspaces;
     this.#connections = connections;
     this.#startedAt = now;
     this.now = now;
@@ -91,7 +101,7 @@ export class NodeView implements ServerView {
   }
 
   keyspaces(): readonly KeyspaceView[] {
-    return this.#groups.map(({ keyspace, replica }) => ({
+    return this.#keyspaces.defined.map(({ keyspace, replica }) => ({
       name: keyspace.name,
       number: keyspace.number,
       model: keyspace.model,
@@ -99,7 +109,30 @@ export class NodeView implements ServerView {
     }));
   }
 
+  catalog(): GroupStatus {
+    return this.#keyspaces.catalog.replica.status(this.now);
+  }
+
   config(): ReadonlyMap<string, string> {
     return this.#options.info.config;
   }
+}
+
+/** A definition as the catalog answers it, with what this node knows of the keyspace's group. */
+export function describeHere(reply: Reply, keyspaces: Keyspaces): Reply {
+  if (reply.kind === "array") {
+    return array(reply.items.map((item) => describeHere(item, keyspaces)));
+  }
+  if (reply.kind !== "map") return reply;
+  const at = reply.items.findIndex((item) => equals(item, "number"));
+  const number = reply.items[at + 1];
+  assert(at >= 0 && number?.kind === "integer", "a definition without its number");
+  const group = keyspaces.get(groupId(Number(number.value), 0));
+  const leader = group?.replica.leader ?? null;
+  const items = [...reply.items, bulkText("leader"), leader === null ? NULL : bulkText(leader)];
+  return { kind: "map", items };
+}
+
+function equals(item: Reply, text: string): boolean {
+  return item.kind === "bulk" && decodeUtf8(item.bytes) === text;
 }

@@ -1,25 +1,30 @@
-import { assert, defined } from "../base/assert.ts";
 import { Prng } from "../base/prng.ts";
 import { commandMachine } from "../commands/command-machine.ts";
-import type { GroupReply } from "../contract/group.ts";
 import {
-  type BatchNumber,
   type GroupId,
   groupId,
   type Instant,
+  keyspaceOf,
   type NodeId,
   type RequestId,
   type WallClock,
 } from "../contract/ids.ts";
+import type { Keyspace } from "../contract/keyspace.ts";
 import type { Emitter } from "../contract/outbox.ts";
 import type { Input, Protocol } from "../contract/protocol.ts";
-import type { LogRecord, RecoveredRecord } from "../contract/record.ts";
+import type { RecoveredRecord } from "../contract/record.ts";
 import type { StateStore } from "../contract/state-store.ts";
 import type { Memtable } from "../log/memtable.ts";
-import type { SingleLeaderMessage } from "../replication/single-leader/messages.ts";
-import type { SingleLeaderVocabulary } from "../replication/single-leader/raft.ts";
+import type { RaftLimits } from "../replication/single-leader/raft.ts";
 import { Replica } from "../replication/single-leader/replica.ts";
-import type { KeyspaceDefinition, NodeOptions } from "./boot.ts";
+import { groupEnd, groupPrefix } from "../replication/single-leader/rows.ts";
+import type { NodeOptions } from "./boot.ts";
+import { encodeCatalogCall } from "./catalog-format.ts";
+import { catalogMachine } from "./catalog-machine.ts";
+import { DroppedRows, groupsWithRows } from "./dropped-rows.ts";
+import { EnsuredKeyspaces } from "./ensured-keyspaces.ts";
+import { GroupOut } from "./group-out.ts";
+import { CATALOG_GROUP, type Group, Keyspaces } from "./keyspaces.ts";
 import { Router } from "./router.ts";
 import type { NodeCommand, NodeStatus, NodeVocabulary } from "./vocabulary.ts";
 
@@ -30,16 +35,11 @@ export interface NodeParts {
   readonly requestCheckpoint: () => void;
 }
 
-/** A keyspace's replica on this node. One partition each, for now (GEN4). */
-export interface Group {
-  readonly id: GroupId;
-  readonly keyspace: KeyspaceDefinition;
-  readonly replica: Replica;
-  readonly out: GroupOut;
-}
-
 /** How long a node that is being stopped tries to hand leadership over and finish its calls, ms. */
 const DRAIN_MS_MAX = 3_000;
+
+/** The node's own calls to the catalog come from no client's connection. */
+const OWN_CONNECTION = -1;
 
 interface Drain {
   readonly request: RequestId;
@@ -47,67 +47,120 @@ interface Drain {
 }
 
 /**
- * A whole node as one protocol: every keyspace's replica, and the router that brings clients'
- * commands to them. A composition of deterministic machines is one: the host and the simulator
- * drive the same.
+ * A whole node as one protocol: the replica of the catalog, which says what keyspaces there are,
+ * every keyspace's replica, and the router that brings clients' commands to them. A composition of
+ * deterministic machines is one: the host and the simulator drive the same.
  */
 export class Node implements Protocol<NodeVocabulary> {
   readonly #options: NodeOptions;
-  readonly #groups: Group[] = [];
-  readonly #byId = new Map<GroupId, Group>();
+  readonly #parts: NodeParts;
+  readonly #voters: readonly NodeId[];
+  readonly #entropy: Prng;
+  readonly #limits: RaftLimits;
+  readonly #keyspaces: Keyspaces;
+  readonly #ensured: EnsuredKeyspaces;
+  readonly #droppedRows: DroppedRows;
   readonly #router: Router;
   #drain: Drain | null = null;
+  #wallMs: WallClock = 0;
   #now: Instant;
 
   constructor(options: NodeOptions, parts: NodeParts, now: Instant) {
     this.#options = options;
+    this.#parts = parts;
     this.#now = now;
-    const entropy = new Prng(options.seed);
-    const voters = options.members.map((member) => member.node).sort(byName);
-    for (const keyspace of options.keyspaces) {
-      this.#addGroup(keyspace, voters, entropy, parts, now);
-    }
-    this.#router = new Router(options, this.#groups, entropy.split(0), now);
+    this.#entropy = new Prng(options.seed);
+    this.#voters = options.members.map((member) => member.node).sort(byName);
+    this.#limits = this.#sharedLimits(options.raftLimits);
+    this.#keyspaces = new Keyspaces(this.#makeGroup(CATALOG_GROUP, null), this.#voters);
+    const { catalog } = this.#keyspaces;
+    catalog.replica.preferredLeader = this.#keyspaces.preferredLeader(keyspaceOf(catalog.id));
+    this.#droppedRows = new DroppedRows(parts.memtable, parts.requestCheckpoint);
+    this.#ensured = new EnsuredKeyspaces({
+      keyspaces: options.keyspaces,
+      timeoutMs: options.defaultTimeoutMs,
+      retryMs: options.timing.electionTimeoutMs,
+      trace: (event) => options.trace({ node: options.node, group: CATALOG_GROUP, ...event }),
+    });
+    this.#router = new Router(options, this.#keyspaces, this.#entropy.split(0), now);
+    this.#restoreGroups();
   }
 
-  #addGroup(
-    keyspace: KeyspaceDefinition,
-    voters: readonly NodeId[],
-    entropy: Prng,
-    parts: NodeParts,
-    now: Instant,
-  ): void {
-    const id = groupId(keyspace.number, 0);
-    assert(!this.#byId.has(id), "two keyspaces of one number", keyspace.number);
-    const { node, timing, raftLimits: limits, trace, traced } = this.#options;
+  /** What is kept for slow followers is bounded for the node, however many groups it has. */
+  #sharedLimits(limits: RaftLimits): RaftLimits {
+    const count = () => this.#keyspaces.groups.length;
+    return {
+      ...limits,
+      get retainedBytes() {
+        return Math.floor(limits.retainedBytes / count());
+      },
+    };
+  }
+
+  /**
+   * Groups that this node had when it stopped: those of the catalog as it was checkpointed, and
+   * those that have left rows. Younger ones have records in the log (`replay`).
+   */
+  #restoreGroups(): void {
+    for (const keyspace of this.#keyspaces.refresh().created) this.#create(keyspace);
+    for (const id of groupsWithRows(this.#parts.memtable)) {
+      if (this.#keyspaces.isDropped(id)) this.#droppedRows.add(id);
+      else if (this.#keyspaces.get(id) === undefined) this.#addGroup(id, null);
+    }
+  }
+
+  #makeGroup(id: GroupId, keyspace: Keyspace | null): Group {
+    const { node, timing, trace, traced, bootId: boot } = this.#options;
     const mutant = this.#options.mutant ?? null;
-    const prng = entropy.split(keyspace.number + 1);
+    const prng = this.#entropy.split(keyspaceOf(id) + 1);
+    const limits = this.#limits;
+    const voters = this.#voters;
     const raft = { group: id, node, voters, timing, limits, prng, trace, traced, mutant };
-    const { memtable, store, requestCheckpoint } = parts;
-    const boot = this.#options.bootId;
-    const machine = commandMachine;
-    const replica = new Replica(raft, { memtable, store, machine, requestCheckpoint, boot }, now);
+    const { memtable, store, requestCheckpoint } = this.#parts;
+    const machine = id === CATALOG_GROUP ? catalogMachine : commandMachine;
+    const parts = { memtable, store, machine, requestCheckpoint, boot };
+    const replica = new Replica(raft, parts, this.#now);
+    replica.setWallClock(this.#wallMs);
     const out = new GroupOut(id, (ticket, reply, emitter) => {
-      this.#router.onGroupReply(ticket, reply, this.#now, emitter);
+      if (EnsuredKeyspaces.isOwn(ticket)) this.#ensured.onReply(ticket, reply.reply, this.#now);
+      else this.#router.onGroupReply(ticket, reply, emitter);
     });
-    const group = { id, keyspace, replica, out };
-    this.#groups.push(group);
-    this.#byId.set(id, group);
+    return { id, keyspace, replica, out, isResting: false };
+  }
+
+  /** `keyspace` null: what is known of the group is that it has left something on this node. */
+  #addGroup(id: GroupId, keyspace: Keyspace | null): Group {
+    const group = this.#makeGroup(id, keyspace);
+    this.#keyspaces.add(group);
+    group.replica.preferredLeader = this.#keyspaces.preferredLeader(keyspaceOf(id));
+    return group;
+  }
+
+  #create(keyspace: Keyspace): Group {
+    return this.#addGroup(groupId(keyspace.number, 0), keyspace);
   }
 
   /** Records of the node's log behind the checkpoint, in order. Throws `FormatError`. */
   replay(records: readonly RecoveredRecord[], now: Instant): void {
-    // Records of a keyspace that is not configured any more are kept by nobody.
-    for (const record of records) this.#byId.get(record.group)?.replica.replay(record);
-    for (const group of this.#groups) group.replica.restored(now);
+    for (const record of records) {
+      // Nobody needs what a keyspace wrote that was dropped before the checkpoint.
+      if (this.#keyspaces.isDropped(record.group)) continue;
+      // Its creation was committed before it wrote anything, but may be among the records whose
+      // entries are applied only when a leader says so (STO6).
+      const group = this.#keyspaces.get(record.group) ?? this.#addGroup(record.group, null);
+      group.replica.replay(record);
+    }
+    for (const group of this.#keyspaces.groups) group.replica.restored(now);
+    this.#keyspaces.foresee();
   }
 
   step(input: Input<NodeVocabulary>, now: Instant, out: Emitter<NodeVocabulary>): void {
     this.#now = now;
     switch (input.kind) {
       case "message": {
-        const group = this.#byId.get(input.message.group);
-        if (group === undefined) return;
+        // The sender may be ahead of us: the group is made, or given up, when our catalog gets on.
+        const group = this.#keyspaces.get(input.message.group);
+        if (group === undefined || group.isResting) return;
         const { message } = input.message;
         return group.replica.step(
           { kind: "message", from: input.from, message },
@@ -122,7 +175,9 @@ export class Node implements Protocol<NodeVocabulary> {
       case "written":
       case "link":
       case "wake":
-        for (const group of this.#groups) group.replica.step(input, now, group.out.on(out));
+        for (const group of this.#keyspaces.groups) {
+          group.replica.step(input, now, group.out.on(out));
+        }
     }
   }
 
@@ -151,14 +206,15 @@ export class Node implements Protocol<NodeVocabulary> {
   }
 
   #setClock(wallMs: WallClock, now: Instant): void {
+    this.#wallMs = wallMs;
     this.#router.setClock(wallMs, now);
-    for (const group of this.#groups) group.replica.setWallClock(wallMs);
+    for (const group of this.#keyspaces.groups) group.replica.setWallClock(wallMs);
   }
 
   /** A loop that is late by a quarter of an election timeout should not lead. */
   #onStall(lateMs: number, now: Instant): void {
     if (lateMs < this.#options.timing.electionTimeoutMs / 4) return;
-    for (const group of this.#groups) {
+    for (const group of this.#keyspaces.groups) {
       if (group.replica.transferLeadership(now)) {
         this.#options.trace({
           node: this.#options.node,
@@ -177,14 +233,64 @@ export class Node implements Protocol<NodeVocabulary> {
 
   settle(now: Instant, out: Emitter<NodeVocabulary>): void {
     this.#now = now;
-    for (const group of this.#groups) group.replica.settle(now, group.out.on(out));
+    const { catalog } = this.#keyspaces;
+    this.#ensure(now, out);
+    catalog.replica.settle(now, catalog.out.on(out));
+    for (const group of this.#keyspaces.groups) {
+      if (group === catalog) continue;
+      if (group.isResting) group.replica.rest(now, group.out.on(out));
+      else group.replica.settle(now, group.out.on(out));
+    }
+    // Only now: what a group has promised in this turn has to be written in it.
+    this.#followCatalog(now, out);
+    this.#keyspaces.foresee();
     this.#router.settle(now, out);
+    this.#droppedRows.work();
     if (this.#drain !== null) this.#settleDrain(this.#drain, now, out);
+  }
+
+  /** Asks the catalog to create what the configuration names, once anybody leads it. */
+  #ensure(now: Instant, out: Emitter<NodeVocabulary>): void {
+    const { catalog } = this.#keyspaces;
+    if (catalog.replica.leader === null || this.#drain !== null) return;
+    this.#ensured.drive(
+      this.#keyspaces,
+      (id, call, deadline) => {
+        const payload = encodeCatalogCall(call);
+        const connection = OWN_CONNECTION;
+        const concern = "majority";
+        const command = { kind: "write", connection, payload, concern, deadline } as const;
+        catalog.replica.step({ kind: "request", id, command }, now, catalog.out.on(out));
+      },
+      now,
+    );
+  }
+
+  /** Makes and gives up groups as the catalog, as far as it is applied here, has it. */
+  #followCatalog(now: Instant, out: Emitter<NodeVocabulary>): void {
+    const { created, dropped } = this.#keyspaces.refresh();
+    for (const group of dropped) {
+      this.#keyspaces.remove(group);
+      group.replica.close(group.out.on(out));
+      this.#droppedRows.add(group.id);
+      const { id, keyspace } = group;
+      this.#trace(id, "keyspace-dropped", `number=${keyspaceOf(id)} name=${keyspace?.name ?? ""}`);
+    }
+    for (const keyspace of created) {
+      const group = this.#create(keyspace);
+      group.replica.restored(now);
+      const { name, number } = keyspace;
+      this.#trace(group.id, "keyspace-created", `number=${number} name=${name}`);
+    }
+  }
+
+  #trace(group: GroupId, mark: string, detail: string): void {
+    this.#options.trace({ node: this.#options.node, group, mark, detail });
   }
 
   #settleDrain(drain: Drain, now: Instant, out: Emitter<NodeVocabulary>): void {
     let busy = false;
-    for (const { replica } of this.#groups) {
+    for (const { replica } of this.#keyspaces.groups) {
       if (this.#options.members.length > 1 && replica.isLeader) {
         replica.transferLeadership(now);
         busy = true;
@@ -197,22 +303,27 @@ export class Node implements Protocol<NodeVocabulary> {
   }
 
   deadline(): Instant | null {
+    if (this.#router.mustTurn || this.#droppedRows.isDue) return this.#now;
     let deadline = this.#drain?.until ?? Number.POSITIVE_INFINITY;
-    for (const { replica } of this.#groups) {
-      deadline = Math.min(deadline, replica.deadline() ?? Number.POSITIVE_INFINITY);
+    for (const { replica, isResting } of this.#keyspaces.groups) {
+      const due = isResting ? replica.restDeadline() : replica.deadline();
+      deadline = Math.min(deadline, due ?? Number.POSITIVE_INFINITY);
     }
-    if (this.#router.mustTurn) deadline = this.#now;
+    deadline = Math.min(deadline, this.#router.deadline() ?? Number.POSITIVE_INFINITY);
+    if (this.#keyspaces.catalog.replica.leader !== null && this.#drain === null) {
+      deadline = Math.min(deadline, this.#ensured.deadline() ?? Number.POSITIVE_INFINITY);
+    }
     return deadline === Number.POSITIVE_INFINITY ? null : deadline;
   }
 
   /** A checkpoint begins: every group puts into the memtable what is not there yet (STO5). */
   beforeFreeze(): void {
-    for (const { replica } of this.#groups) replica.beforeFreeze();
+    for (const { replica } of this.#keyspaces.groups) replica.beforeFreeze();
   }
 
   /** The checkpoint that began with the last `beforeFreeze` is durable. */
   afterCheckpoint(): void {
-    for (const { replica } of this.#groups) replica.afterCheckpoint();
+    for (const { replica } of this.#keyspaces.groups) replica.afterCheckpoint();
   }
 
   status(now: Instant): NodeStatus {
@@ -224,68 +335,28 @@ export class Node implements Protocol<NodeVocabulary> {
       draining: this.#router.draining,
       connections: this.#router.connections,
       members: members.map((member) => member.node),
-      keyspaces: this.#groups.map(({ keyspace, replica }) => ({
+      keyspaces: this.#keyspaces.defined.map(({ keyspace, replica }) => ({
         name: keyspace.name,
         number: keyspace.number,
         model: keyspace.model,
+        preferredLeader: this.#keyspaces.preferredLeader(keyspace.number),
         ...replica.status(now),
       })),
+      catalog: this.#keyspaces.catalog.replica.status(now),
+      missingKeyspaces: this.#ensured.missing,
     };
   }
 
+  /** How many rows the group has here, for tests: it looks at each of them. */
+  countRows(group: GroupId): number {
+    let rows = 0;
+    for (const _ of this.#parts.memtable.rows(groupPrefix(group), groupEnd(group))) rows += 1;
+    return rows;
+  }
+
   /** For the simulator's oracles. */
-  inspect(): readonly { readonly keyspace: KeyspaceDefinition; readonly replica: Replica }[] {
-    return this.#groups;
-  }
-}
-
-/** Wraps what one group emits: its messages under the group's id, its replies to the router. */
-export class GroupOut implements Emitter<SingleLeaderVocabulary> {
-  readonly #group: GroupId;
-  readonly #onReply: (ticket: RequestId, reply: GroupReply, out: Emitter<NodeVocabulary>) => void;
-  #out: Emitter<NodeVocabulary> | null = null;
-
-  constructor(
-    group: GroupId,
-    onReply: (ticket: RequestId, reply: GroupReply, out: Emitter<NodeVocabulary>) => void,
-  ) {
-    this.#group = group;
-    this.#onReply = onReply;
-  }
-
-  /** The same object each time: an adapter per step would be garbage per operation. */
-  on(out: Emitter<NodeVocabulary>): GroupOut {
-    this.#out = out;
-    return this;
-  }
-
-  get batch(): BatchNumber {
-    return this.#target.batch;
-  }
-
-  send(to: NodeId, message: SingleLeaderMessage): void {
-    this.#target.send(to, { group: this.#group, message });
-  }
-
-  sendAfterWrite(to: NodeId, message: SingleLeaderMessage): void {
-    this.#target.sendAfterWrite(to, { group: this.#group, message });
-  }
-
-  reply(to: RequestId, reply: GroupReply): void {
-    this.#onReply(to, reply, this.#target);
-  }
-
-  replyAfterWrite(): void {
-    assert(false, "a single-leader replica answers when it knows, not when it has written");
-  }
-
-  write(record: LogRecord): void {
-    assert(record.group === this.#group, "a record of another group");
-    this.#target.write(record);
-  }
-
-  get #target(): Emitter<NodeVocabulary> {
-    return defined(this.#out, "used outside a step");
+  inspect(): Keyspaces {
+    return this.#keyspaces;
   }
 }
 

@@ -2,6 +2,12 @@ import { defined } from "../base/assert.ts";
 import { NumberMap } from "../base/number-map.ts";
 import type { Prng } from "../base/prng.ts";
 import { CommandEncoder } from "../commands/command-machine.ts";
+import {
+  isCatalogWrite,
+  noSuchKeyspace,
+  parseKeyspaceCommand,
+  parseKeyspaceRef,
+} from "../commands/keyspaces.ts";
 import { runMember } from "../commands/member.ts";
 import { ScanCursors } from "../commands/scan-cursors.ts";
 import { type CallOptions, ClientSession } from "../commands/session.ts";
@@ -10,6 +16,7 @@ import { checkAuthenticated, checkCall, checkModel, lookupCommand } from "../com
 import {
   abortedByWatch,
   isForTransactions,
+  isWithExec,
   refuseInTransaction,
   runTransactionCommand,
   type Transaction,
@@ -19,7 +26,7 @@ import {
 import { metaReply, parseWait, parseWith } from "../commands/trefoil.ts";
 import { parseChanges, parseCommit } from "../commands/typed.ts";
 import { encodeReadSet, type ReadSet } from "../commands/watched-keys.ts";
-import { type GroupCall, type GroupReply, type LogPlace, NO_META } from "../contract/group.ts";
+import { type GroupCall, type GroupReply, NO_META } from "../contract/group.ts";
 import {
   type ConnectionId,
   type GroupId,
@@ -28,14 +35,25 @@ import {
   type RequestId,
   type WallClock,
 } from "../contract/ids.ts";
+import type { Keyspace } from "../contract/keyspace.ts";
 import type { Emitter } from "../contract/outbox.ts";
-import { array, error, type Reply } from "../contract/reply.ts";
+import { array, error, OK, type Reply } from "../contract/reply.ts";
 import { isBelowMajority } from "../replication/single-leader/concern.ts";
 import { decodeToken, type SessionEntry } from "../sessions/session-token.ts";
 import type { NodeOptions } from "./boot.ts";
-import { Connection, type HeldCall, isAlone, type Slot } from "./connection.ts";
-import type { Group } from "./node.ts";
-import { NodeView } from "./node-view.ts";
+import { encodeCatalogCall } from "./catalog-format.ts";
+import {
+  type CatalogStep,
+  Connection,
+  type HeldCall,
+  isAlone,
+  noteSession,
+  type Slot,
+  unheardOf,
+} from "./connection.ts";
+import { CATALOG_GROUP, type Keyspaces } from "./keyspaces.ts";
+import { describeHere, NodeView } from "./node-view.ts";
+import { inSession, readCall } from "./read-calls.ts";
 import type { NodeVocabulary } from "./vocabulary.ts";
 
 type Out = Emitter<NodeVocabulary>;
@@ -51,23 +69,26 @@ interface OpenCall {
  */
 export class Router {
   readonly #options: NodeOptions;
-  readonly #groups = new Map<GroupId, Group>();
+  readonly #keyspaces: Keyspaces;
   readonly #connections = new Map<ConnectionId, Connection>();
   readonly #calls = new NumberMap<OpenCall>();
   readonly #cursors = new ScanCursors();
   readonly #encoder = new CommandEncoder();
   readonly #prng: Prng;
   readonly #view: NodeView;
+  /** Answers of the catalog that wait for this node to hear of what they tell. */
+  #parked: Parked[] = [];
+  #deferredBytes = 0;
   /** Connections whose held calls may go now. */
   #released = new Set<Connection>();
   #dispatchedLate = false;
   draining = false;
 
-  constructor(options: NodeOptions, groups: readonly Group[], prng: Prng, now: Instant) {
+  constructor(options: NodeOptions, keyspaces: Keyspaces, prng: Prng, now: Instant) {
     this.#options = options;
+    this.#keyspaces = keyspaces;
     this.#prng = prng;
-    for (const group of groups) this.#groups.set(group.id, group);
-    this.#view = new NodeView(options, groups, this.#connections, now);
+    this.#view = new NodeView(options, keyspaces, this.#connections, now);
   }
 
   get connections(): number {
@@ -77,6 +98,15 @@ export class Router {
   /** Calls were handed to groups behind their settle, or may be: another turn is due at once. */
   get mustTurn(): boolean {
     return this.#released.size > 0 || this.#dispatchedLate;
+  }
+
+  /** When an answer of the catalog must not wait any longer. */
+  deadline(): Instant | null {
+    if (this.#parked.length === 0) return null;
+    return this.#parked.reduce(
+      (first, { step }) => Math.min(first, step.deadline),
+      Number.POSITIVE_INFINITY,
+    );
   }
 
   setClock(wallMs: WallClock, now: Instant): void {
@@ -93,9 +123,11 @@ export class Router {
     if (connection === undefined) return;
     connection.closed = true;
     connection.held = [];
+    this.#forgetDeferred(connection);
+    this.#parked = this.#parked.filter((parked) => parked.connection !== connection);
     this.#connections.delete(id);
     this.#released.delete(connection);
-    for (const group of this.#groups.values()) {
+    for (const group of this.#keyspaces.groups) {
       const command: GroupCall = { kind: "forget", connection: id };
       group.replica.step({ kind: "request", id: 0, command }, now, group.out.on(out));
     }
@@ -103,14 +135,35 @@ export class Router {
 
   /** The caller of one request is gone; the group stops waiting for it. */
   cancel(request: RequestId, now: Instant, out: Out): void {
-    const open = this.#calls.get(request);
+    const parked = this.#parked.find(({ slot }) => slot.request === request);
+    const open = this.#calls.get(request) ?? parked;
     if (open === undefined) return;
+    const { connection, slot } = open;
     this.#calls.delete(request);
-    const group = this.#groups.get(open.connection.openGroup ?? -1);
-    group?.replica.step({ kind: "cancel", id: request }, now, group.out.on(out));
-    settle(open.slot, error("TIMEOUT", "The request was cancelled."));
-    this.#callSettled(open.connection);
-    this.#answer(open.connection, out);
+    this.#parked = this.#parked.filter((each) => each !== parked);
+    if (parked === undefined) {
+      const group = this.#keyspaces.get(connection.openGroup ?? -1);
+      group?.replica.step({ kind: "cancel", id: request }, now, group.out.on(out));
+    }
+    settle(slot, error("TIMEOUT", "The request was cancelled."));
+    if (slot.catalogStep?.kind === "select") this.#cancelDeferred(connection);
+    this.#callSettled(connection);
+    if (slot.catalogStep?.kind === "change") this.#runDeferred(connection, now, out);
+    this.#answer(connection, out);
+  }
+
+  /** Where they should have gone will not be known: they go nowhere. */
+  #cancelDeferred(connection: Connection): void {
+    for (const { slot } of connection.deferred) {
+      slot.reply = error("TIMEOUT", "The SELECT before it was cancelled.", "not-applied");
+    }
+    this.#forgetDeferred(connection);
+  }
+
+  #forgetDeferred(connection: Connection): void {
+    for (const { bytes } of connection.deferred) this.#deferredBytes -= bytes;
+    connection.deferred = [];
+    connection.awaitsCatalog = false;
   }
 
   call(
@@ -135,12 +188,40 @@ export class Router {
       places: session.places,
       token: NO_TOKEN,
       lazy: null,
+      catalogStep: null,
       close: false,
       isAuthenticated: session.isAuthenticated,
     };
     connection.add(slot);
-    this.#run(connection, slot, args, session.defaults, now, out);
+    if (connection.awaitsCatalog) this.#defer(connection, slot, args);
+    else this.#run(connection, slot, args, session.defaults, now, out);
     this.#answer(connection, out);
+  }
+
+  /** Behind a call of the catalog it is not known yet where a command goes. */
+  #defer(connection: Connection, slot: Slot, args: readonly Uint8Array[]): void {
+    const bytes = args.reduce((sum, arg) => sum + arg.length, 0);
+    if (this.#deferredBytes + bytes > this.#options.raftLimits.windowBytes) {
+      slot.reply = error("BUSY", "Too much waits for the catalog on this node.");
+      return;
+    }
+    this.#deferredBytes += bytes;
+    connection.deferred.push({ slot, args: args.map((arg) => arg.slice()), bytes });
+  }
+
+  /** The catalog has answered: what came behind goes on, up to the next call that waits for it. */
+  #runDeferred(connection: Connection, now: Instant, out: Out): void {
+    const { deferred, session } = connection;
+    connection.awaitsCatalog = false;
+    connection.deferred = [];
+    let next = 0;
+    for (; next < deferred.length && !connection.awaitsCatalog; next += 1) {
+      const { slot, args, bytes } = deferred[next]!;
+      this.#deferredBytes -= bytes;
+      slot.resp = session.resp;
+      this.#run(connection, slot, args, session.defaults, now, out);
+    }
+    connection.deferred = deferred.slice(next);
   }
 
   #run(
@@ -185,6 +266,10 @@ export class Router {
         return this.#runWith(connection, slot, args, options, now, out);
       case "wait":
         return this.#wait(connection, slot, args, now, out);
+      case "select":
+        return this.#select(connection, slot, args, options, now, out);
+      case "catalog":
+        return this.#runCatalog(connection, slot, args, options, now, out);
       case "changes":
         return this.#follow(connection, slot, spec, args, now, out);
       case "watch":
@@ -257,6 +342,81 @@ export class Router {
     this.#dispatch(connection, slot, call, now, out);
   }
 
+  /**
+   * A keyspace that this node knows is selected at once. Of another one it may not have heard yet:
+   * the catalog is asked, and what the connection sends meanwhile waits.
+   */
+  #select(
+    connection: Connection,
+    slot: Slot,
+    args: readonly Uint8Array[],
+    options: CallOptions,
+    now: Instant,
+    out: Out,
+  ): void {
+    const keyspace = parseKeyspaceRef(args[1]!);
+    const found = keyspace === null ? undefined : this.#keyspaces.find(keyspace);
+    if (keyspace === null || found !== undefined) {
+      slot.reply = this.#selected(connection, found);
+      return;
+    }
+    const deadline = now + (options.timeoutMs ?? this.#options.defaultTimeoutMs);
+    slot.catalogStep = { kind: "select", keyspace, deadline };
+    const call: GroupCall = {
+      kind: "read",
+      connection: connection.id,
+      payload: encodeCatalogCall({ kind: "info", keyspace }),
+      concern: "linearizable",
+      deadline,
+    };
+    this.#awaitCatalog(connection, slot, call, now, out);
+  }
+
+  #awaitCatalog(connection: Connection, slot: Slot, call: GroupCall, now: Instant, out: Out): void {
+    this.#dispatch(connection, slot, call, now, out, CATALOG_GROUP);
+    connection.awaitsCatalog = slot.reply === null;
+  }
+
+  #selected(connection: Connection, keyspace: Keyspace | undefined): Reply {
+    if (keyspace === undefined) return noSuchKeyspace(this.#keyspaces.content.keyspaces);
+    connection.session.keyspace = keyspace.number;
+    return OK;
+  }
+
+  /** TREFOIL.KEYSPACE: a call of the catalog's group, in the connection's order (GEN2). */
+  #runCatalog(
+    connection: Connection,
+    slot: Slot,
+    args: readonly Uint8Array[],
+    options: CallOptions,
+    now: Instant,
+    out: Out,
+  ): void {
+    const parsed = parseKeyspaceCommand(args, this.#view.members);
+    if ("reply" in parsed) {
+      slot.reply = parsed.reply;
+      return;
+    }
+    const deadline = now + (options.timeoutMs ?? this.#options.defaultTimeoutMs);
+    const payload = encodeCatalogCall(parsed.call);
+    const { id } = connection;
+    if (isCatalogWrite(parsed.call)) {
+      const refused = this.#checkConcern("TREFOIL.KEYSPACE", false, options);
+      if (refused !== null) {
+        slot.reply = refused;
+        return;
+      }
+      slot.catalogStep = { kind: "change", deadline };
+      const concern = options.w;
+      const call: GroupCall = { kind: "write", connection: id, payload, concern, deadline };
+      return this.#awaitCatalog(connection, slot, call, now, out);
+    }
+    slot.present = (reply) => describeHere(reply, this.#keyspaces);
+    const concern = options.r === "local" ? "local" : "linearizable";
+    const call: GroupCall = { kind: "read", connection: id, payload, concern, deadline };
+    this.#dispatch(connection, slot, call, now, out, CATALOG_GROUP);
+  }
+
   #member(
     connection: Connection,
     slot: Slot,
@@ -272,7 +432,7 @@ export class Router {
     }
     const deadline = now + (options.timeoutMs ?? this.#options.defaultTimeoutMs);
     const call: GroupCall = { kind: "transfer", connection: connection.id, to: asked.to, deadline };
-    this.#dispatch(connection, slot, call, now, out, asked.keyspace);
+    this.#dispatch(connection, slot, call, now, out, groupId(asked.keyspace, 0));
   }
 
   #send(
@@ -301,7 +461,7 @@ export class Router {
     if (spec.fromWire !== undefined) {
       slot.present = (reply) => spec.fromWire?.(reply, this.#edge) ?? reply;
     }
-    const deadline = now + (options.timeoutMs ?? this.#options.defaultTimeoutMs);
+    const deadline = this.#deadlineOf(options, connection.session, now);
     const payload = this.#encoder.encode(spec, args);
     if (spec.kind === "read") {
       // An older value than that of the watched version would make EXEC lose an update (LEAD9).
@@ -422,7 +582,7 @@ export class Router {
     const { payloads } = transaction;
     const present = transaction.begin(connection.session, this.#view, this.#edge);
     noteSession(slot, connection.session);
-    const deadline = now + (options.timeoutMs ?? this.#options.defaultTimeoutMs);
+    const deadline = this.#deadlineOf(options, connection.session, now);
     slot.present = present;
     this.#dispatchWhen(connection, slot, now, out, () => {
       const rests = reads();
@@ -447,8 +607,13 @@ export class Router {
   }
 
   #checkFit(spec: CommandSpec, keyspace: number): Reply | null {
-    const model = this.#groups.get(groupId(keyspace, 0))?.keyspace.model;
+    const model = this.#keyspaces.definition(keyspace)?.model;
     return model === undefined ? null : checkModel(spec, model);
+  }
+
+  #deadlineOf(options: CallOptions, { keyspace }: ClientSession, now: Instant): Instant {
+    const ofKeyspace = this.#keyspaces.definition(keyspace)?.options.timeoutMs;
+    return now + (options.timeoutMs ?? ofKeyspace ?? this.#options.defaultTimeoutMs);
   }
 
   /** LEAD4: what a write concern may not ask. */
@@ -474,9 +639,9 @@ export class Router {
     call: GroupCall,
     now: Instant,
     out: Out,
-    keyspace?: number,
+    group?: GroupId,
   ): void {
-    this.#dispatchWhen(connection, slot, now, out, () => call, keyspace, isAlone(call));
+    this.#dispatchWhen(connection, slot, now, out, () => call, group, isAlone(call));
   }
 
   #dispatchWhen(
@@ -485,13 +650,12 @@ export class Router {
     now: Instant,
     out: Out,
     take: HeldCall["take"],
-    keyspace: number = connection.session.keyspace,
+    group: GroupId = groupId(connection.session.keyspace, 0),
     isAlone = false,
   ): void {
     if (this.draining) {
       return settle(slot, error("SHUTTING_DOWN", "This node is being stopped. Use another one."));
     }
-    const group = groupId(keyspace, 0);
     this.#dispatchHeld(connection, { slot, group, isAlone, take }, now, out);
   }
 
@@ -511,9 +675,10 @@ export class Router {
     now: Instant,
     out: Out,
   ): void {
-    const group = this.#groups.get(id);
+    const group = this.#keyspaces.get(id);
     if (group === undefined) {
-      return settle(slot, error("NOKEYSPACE", "The selected keyspace does not exist."));
+      const text = "The selected keyspace was dropped. SELECT another one.";
+      return settle(slot, error("NOKEYSPACE", text));
     }
     connection.dispatched(id, call);
     this.#calls.set(slot.request, { connection, slot });
@@ -522,17 +687,50 @@ export class Router {
     group.replica.step(input, now, group.out.on(out));
   }
 
-  onGroupReply(ticket: RequestId, reply: GroupReply, _now: Instant, out: Out): void {
+  onGroupReply(ticket: RequestId, reply: GroupReply, out: Out): void {
     const open = this.#calls.get(ticket);
     if (open === undefined) return;
     this.#calls.delete(ticket);
     const { connection, slot } = open;
-    settle(slot, reply.reply);
     slot.meta = reply.meta;
+    if (slot.catalogStep !== null) {
+      this.#parked.push({ connection, slot, step: slot.catalogStep, reply: reply.reply });
+      return;
+    }
+    settle(slot, reply.reply);
     const group = defined(connection.openGroup, "an answer comes from the group that was asked");
     if (reply.meta.index > 0) slot.places.move(group, reply.meta);
     this.#callSettled(connection);
     this.#answer(connection, out);
+  }
+
+  /**
+   * The catalog has answered. A change is answered, and a keyspace selected, when this node has
+   * applied what the answer rests on: the connection's next command finds it done (GEN2).
+   */
+  #finishParked(now: Instant, out: Out): void {
+    if (this.#parked.length === 0) return;
+    const parked = this.#parked;
+    this.#parked = [];
+    const { appliedIndex } = this.#keyspaces.catalog.replica;
+    for (const each of parked) {
+      const { connection, slot, step, reply } = each;
+      const isHere = reply.kind === "error" || appliedIndex >= slot.meta.index;
+      if (!isHere && now < step.deadline) {
+        this.#parked.push(each);
+        continue;
+      }
+      slot.reply = isHere ? this.#catalogReply(each) : unheardOf(step);
+      this.#callSettled(connection);
+      this.#runDeferred(connection, now, out);
+      this.#dispatchedLate = true;
+      this.#answer(connection, out);
+    }
+  }
+
+  #catalogReply({ connection, step, reply }: Parked): Reply {
+    if (step.kind === "change" || reply.kind === "error") return reply;
+    return this.#selected(connection, this.#keyspaces.find(step.keyspace));
   }
 
   #callSettled(connection: Connection): void {
@@ -543,6 +741,7 @@ export class Router {
   /** Sends the held calls that an answer has set free. */
   settle(now: Instant, out: Out): void {
     this.#dispatchedLate = false;
+    this.#finishParked(now, out);
     if (this.#released.size === 0) return;
     const released = this.#released;
     this.#released = new Set();
@@ -581,38 +780,6 @@ export class Router {
   }
 }
 
-function readCall(
-  connection: ConnectionId,
-  payload: Uint8Array,
-  { r, prefer }: CallOptions,
-  deadline: Instant,
-): GroupCall {
-  if (r === "linearizable" || r === "local") {
-    return { kind: "read", connection, payload, concern: r, deadline };
-  }
-  const condition =
-    r === "session"
-      ? ({ kind: "session", places: [] } as const)
-      : ({ kind: "bounded", staleMsMax: r } as const);
-  return { kind: "replicaRead", connection, payload, condition, prefer, deadline };
-}
-
-/** Tells a session's read, when it goes, what it has to see: all before it is answered by then. */
-function inSession(call: GroupCall, { places, token }: Slot, group: GroupId): GroupCall {
-  if (call.kind !== "replicaRead" || call.condition.kind !== "session") return call;
-  const { connection, payload, deadline } = call;
-  // What the session had no room to remember of the group, the leader knows.
-  if (places.hasForgotten(group)) {
-    return { kind: "read", connection, payload, concern: "linearizable", deadline };
-  }
-  const seen: LogPlace[] = [];
-  const own = places.in(group);
-  if (own !== null) seen.push(own);
-  // Beside our own: that its entry was lost must not be hidden by what this connection saw later.
-  for (const [of, place] of token) if (of === group && place.index > 0) seen.push(place);
-  return { ...call, condition: { kind: "session", places: seen } };
-}
-
 const NO_TOKEN: readonly SessionEntry[] = [];
 
 /** The call has its answer, also where it was never made: what depends on it must hear of that. */
@@ -620,17 +787,10 @@ function settle(slot: Slot, reply: Reply): void {
   slot.reply = slot.present === null ? reply : slot.present(reply);
 }
 
-/** QUIT and AUTH, also as part of a transaction, change what the host does with the connection. */
-function noteSession(slot: Slot, session: ClientSession): void {
-  slot.close = session.closing;
-  slot.isAuthenticated = session.isAuthenticated;
-}
-
-/** `TREFOIL.WITH … -- EXEC` ends a transaction; its options are EXEC's. */
-function isWithExec(spec: CommandSpec | undefined, args: readonly Uint8Array[]): boolean {
-  if (spec?.kind !== "with") return false;
-  const parsed = parseWith(args);
-  return !("kind" in parsed) && lookupCommand(parsed.rest[0]!)?.kind === "exec";
+/** An answer of the catalog that this node has not come to yet. */
+interface Parked extends OpenCall {
+  readonly step: CatalogStep;
+  readonly reply: Reply;
 }
 
 const NAME_LEFT_OUT = new Uint8Array(0);

@@ -66,7 +66,13 @@ export interface NodeStatus {
     readonly name: string;
     readonly number: number;
     readonly model: string;
+    /** Who leads it while nothing is wrong. */
+    readonly preferredLeader: NodeId;
   })[];
+  /** The group that holds the keyspaces' definitions. */
+  readonly catalog: GroupStatus;
+  /** What the configuration names and the catalog does not have, and why if that is known. */
+  readonly missingKeyspaces: readonly { readonly name: string; readonly reason: string | null }[];
 }
 
 /** The types that a whole node speaks. */

@@ -1,9 +1,9 @@
 import { defined } from "../../core/base/assert.ts";
 import type { MutantId } from "../../core/base/mutants.ts";
 import { Prng } from "../../core/base/prng.ts";
-import type { NodeId } from "../../core/contract/ids.ts";
+import { type GroupId, groupId, type NodeId } from "../../core/contract/ids.ts";
 import type { NodeMessage } from "../../core/node/vocabulary.ts";
-import { Invariants } from "./invariants.ts";
+import { GroupInvariants } from "./group-invariants.ts";
 import { Network } from "./network.ts";
 import { type Micros, Scheduler } from "./scheduler.ts";
 import { CALM_DISK } from "./sim-disk.ts";
@@ -14,7 +14,15 @@ import { Timeline } from "./timeline.ts";
 /**
  * One stream of random numbers per concern, so that a draw added to one does not shift the others.
  */
-const STREAMS = { node: 1, disk: 2, network: 3, hints: 4, faults: 5, workload: 6 } as const;
+const STREAMS = {
+  node: 1,
+  disk: 2,
+  network: 3,
+  hints: 4,
+  faults: 5,
+  workload: 6,
+  churn: 7,
+} as const;
 
 /** The generator of one concern: what one draws does not shift the others. */
 export function streamOf(seed: number, concern: keyof typeof STREAMS, index = 0): Prng {
@@ -44,7 +52,7 @@ export class Cluster {
   readonly scheduler = new Scheduler();
   readonly timeline: Timeline;
   readonly network: Network;
-  readonly invariants: Invariants;
+  readonly invariants: GroupInvariants;
   readonly nodes: readonly SimNode[];
   readonly listeners: ClusterListener[] = [];
   readonly #byId = new Map<NodeId, SimNode>();
@@ -58,7 +66,7 @@ export class Cluster {
     this.timeline = new Timeline(recording);
     this.#hints = streamOf(seed, "hints");
     const ids = Array.from({ length: options.nodes }, (_, i) => `n${i + 1}`);
-    this.invariants = new Invariants(ids);
+    this.invariants = new GroupInvariants(ids);
     this.network = new Network(
       options.network,
       this.scheduler,
@@ -84,13 +92,12 @@ export class Cluster {
       diskPrng: streamOf(seed, "disk", index),
       send: (from, to, messages) => this.network.send(from, to, messages),
       onBoot: (node) => {
-        const replica = defined(node.replica, "a node that has booted");
-        this.invariants.onBoot(node.id, replica, this.now);
+        this.invariants.onBoot(node, this.now);
         this.#hintAround(node, true);
       },
       onTurn: (node) => {
-        this.invariants.afterTurn(node.id, this.now);
-        this.#checkAge(node);
+        this.invariants.afterTurn(node, this.now);
+        this.invariants.checkAges(node, this.now);
         for (const listener of this.listeners) listener.onTurn?.(node);
       },
       onDown: (node) => {
@@ -98,13 +105,6 @@ export class Cluster {
         this.#hintAround(node, false);
       },
     });
-  }
-
-  /** What the node says of the age of its state is true, by everybody's time. */
-  #checkAge(node: SimNode): void {
-    const inside = node.replica?.inspect();
-    const staleMs = inside?.raft.staleMs(inside.applier.appliedIndex, node.now) ?? null;
-    if (staleMs !== null) this.invariants.checkAge(node.id, this.now - node.microsOf(staleMs));
   }
 
   /** Starts every node for the first time. */
@@ -120,12 +120,15 @@ export class Cluster {
     return defined(this.#byId.get(id), `no such node: ${id}`);
   }
 
-  /** Who leads in the highest term that anybody leads in; null for nobody. */
-  leader(): SimNode | null {
+  /**
+   * Who leads the group in the highest term that anybody leads it in; null for nobody. Without a
+   * group, the default keyspace's.
+   */
+  leader(group: GroupId = groupId(0, 0)): SimNode | null {
     let leader: SimNode | null = null;
     let term = -1;
     for (const node of this.nodes) {
-      const raft = node.replica?.inspect().raft;
+      const raft = node.keyspaces?.get(group)?.replica.inspect().raft;
       if (raft === undefined || !raft.isLeader || raft.term <= term) continue;
       leader = node;
       term = raft.term;
@@ -181,12 +184,7 @@ export class Cluster {
   }
 
   #onSent(from: NodeId, to: NodeId, messages: readonly NodeMessage[]): void {
-    for (const { message } of messages) {
-      if (message.kind === "vote" && message.granted && !message.preVote) {
-        this.invariants.onVoteSent(from, to, message.term);
-      } else if (message.kind === "timeoutNow") this.invariants.onTimeoutNowSent(from, to);
-      else this.invariants.onSent(from, message);
-    }
+    for (const message of messages) this.invariants.onSent(from, to, message);
     for (const listener of this.listeners) {
       listener.onSent?.(this.node(from), this.node(to), messages);
     }

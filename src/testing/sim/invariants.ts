@@ -38,6 +38,8 @@ interface Watched {
   replica: Replica | null;
   /** The log of the running process, or of the one that crashed. */
   log: RaftLog | null;
+  /** The process goes on without its replica: nobody tells the log what has become durable. */
+  isGivenUp: boolean;
   seen: (EntryBytes | undefined)[];
   lastIndex: LogIndex;
   lastEntry: EntryBytes | null;
@@ -84,6 +86,7 @@ export class Invariants {
         boot: 0,
         replica: null,
         log: null,
+        isGivenUp: false,
         seen: [],
         lastIndex: 0,
         lastEntry: null,
@@ -173,6 +176,7 @@ export class Invariants {
     watched.boot += 1;
     watched.replica = replica;
     watched.log = raft.log;
+    watched.isGivenUp = false;
     watched.seen = [];
     watched.lastIndex = 0;
     watched.lastEntry = null;
@@ -185,6 +189,19 @@ export class Invariants {
 
   onCrash(node: NodeId): void {
     this.#of(node).replica = null;
+  }
+
+  /** The keyspace was dropped on the node. What it acknowledged before, its disk gets to hold. */
+  onGivenUp(node: NodeId): void {
+    const watched = this.#of(node);
+    watched.replica = null;
+    watched.isGivenUp = true;
+  }
+
+  /** Whether the node promised or durably held anything in this group. */
+  isBound(node: NodeId): boolean {
+    const { promises, log } = this.#of(node);
+    return promises.term > 0 || (log !== null && log.durableIndex > 0);
   }
 
   #checkPromises(watched: Watched, raft: Raft): void {
@@ -333,7 +350,7 @@ export class Invariants {
     const holders: NodeId[] = [];
     for (const voter of this.#voters) {
       const { log } = this.#of(voter);
-      if (log === null || log.durableIndex < index) continue;
+      if (log === null || this.#durableOf(voter) < index) continue;
       if (index <= log.compactedIndex || log.termAt(index) === term) holders.push(voter);
     }
     if (holders.length >= majorityOf(this.#voters.length)) return;
@@ -386,11 +403,17 @@ export class Invariants {
     // A follower of a later term may have been made to truncate what this leader's term
     // acknowledged.
     if (log === null || follower.term > raft.term || matchIndex <= log.compactedIndex) return;
-    const there = log.durableIndex >= matchIndex ? log.termAt(matchIndex) : null;
+    const there = this.#durableOf(node) >= matchIndex ? log.termAt(matchIndex) : null;
     const here = raft.log.termAt(matchIndex);
     if (here === null || there === here) return;
     const text = `${leader} believes that ${node} holds its log up to ${matchIndex} (term ${here}) durably; it has ${there === null ? "not" : `term ${there}`}`;
     throw new ViolationError("match-truth", text);
+  }
+
+  #durableOf(node: NodeId): LogIndex {
+    const { log, isGivenUp } = this.#of(node);
+    if (log === null) return 0;
+    return isGivenUp ? log.lastIndex : log.durableIndex;
   }
 
   #of(node: NodeId): Watched {

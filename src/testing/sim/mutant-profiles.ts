@@ -98,8 +98,10 @@ export const MUTANT_PROFILES: Readonly<Record<MutantId, SwarmProfile>> = {
   },
   // Processes that start anew, with clocks that begin where the one before them began.
   L55: {
-    options: { instantBaseMsMax: 20 },
-    faults: { crashMs: 700, downMsMax: 20, hintsMissingPercent: 100 },
+    options: { instantBaseMsMax: 20, keyspaces: 1 },
+    workload: { churnMs: 0 },
+    network: { tailPermille: 60, tailMsMax: 300 },
+    faults: { crashMs: 400, downMsMax: 20, hintsMissingPercent: 100 },
   },
   // The old leader is cut off, and asked what it knows.
   L56: {

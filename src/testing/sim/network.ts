@@ -4,7 +4,7 @@ import type { NodeId } from "../../core/contract/ids.ts";
 import type { NodeMessage } from "../../core/node/vocabulary.ts";
 import { decodeMessages, encodeMessages } from "../../core/wire/peer-codec.ts";
 import type { Micros, Scheduler } from "./scheduler.ts";
-import type { Timeline } from "./timeline.ts";
+import { nodeInGroup, type Timeline } from "./timeline.ts";
 
 /** How badly the network behaves. */
 export interface NetworkOptions {
@@ -139,9 +139,10 @@ export class Network {
   }
 
   #record(from: NodeId, to: NodeId, messages: readonly NodeMessage[], lost: boolean): void {
-    for (const { message } of messages) {
+    for (const { group, message } of messages) {
       const mark = lost ? "->X" : "->";
-      this.#timeline.line(this.#scheduler.now, from, mark, `${to} ${describeMessage(message)}`);
+      const who = nodeInGroup(from, group);
+      this.#timeline.line(this.#scheduler.now, who, mark, `${to} ${describeMessage(message)}`);
     }
   }
 

@@ -3,7 +3,7 @@ import type { RunResult } from "./simulation.ts";
 import { formatLine } from "./timeline.ts";
 
 const LEGEND = [
-  "time since the start | who: node, pN = client connection, net, sim | what",
+  "time since the start | who: node (/its keyspace), pN = client connection, net, sim | what",
   "  -> sent   ->X lost   call / answer: a client's operation #id   crash, boot, pause, resume, cut, join: faults",
   "  other marks are the node's own trace",
 ];
@@ -36,5 +36,5 @@ export function formatFailure(
 /** One line about a clean run. */
 export function formatStatistics(result: RunResult): string {
   const { statistics: s, hash, seed } = result;
-  return `seed ${seed}: clean, hash ${hash}, ${Math.round(s.simulatedMs / 1000)} s simulated, ${s.acknowledged} of ${s.operations} operations acknowledged, ${s.faults} faults, ${s.transfers} transfers, ${s.boots} starts, ${s.terms} terms, ${s.committed} entries, ${s.frames} frames, ${s.turns} turns`;
+  return `seed ${seed}: clean, hash ${hash}, ${Math.round(s.simulatedMs / 1000)} s simulated, ${s.acknowledged} of ${s.operations} operations acknowledged, ${s.faults} faults, ${s.transfers} transfers, ${s.boots} starts, ${s.groups} groups, ${s.terms} terms, ${s.committed} entries, ${s.frames} frames, ${s.turns} turns`;
 }

@@ -7,6 +7,7 @@ import { CALM_NETWORK } from "./network.ts";
 import { CALM_DISK } from "./sim-disk.ts";
 import type { SimNode } from "./sim-node.ts";
 import type { SwarmOptions } from "./swarm.ts";
+import { Talk } from "./talk.ts";
 import { type Answer, Client, type Concern, DEFAULT_CONCERN } from "./workload.ts";
 
 /** Nothing goes wrong by itself: what a test wants broken, it breaks. */
@@ -56,7 +57,9 @@ const CALM_OPTIONS: SwarmOptions = {
     boundedPercent: 0,
     boundMsMax: 1,
     concernPercent: 0,
+    churnMs: 0,
   },
+  keyspaces: 1,
   safetyMs: 0,
 };
 
@@ -123,6 +126,11 @@ export class Scenario {
     this.#processes += 1;
     const client = Client.connect(this.cluster, this.history, node, this.#processes);
     return defined(client, `${node.id} is down`);
+  }
+
+  /** Opens a connection for commands of any kind to the node, which must be up. */
+  talk(node: SimNode): Talk {
+    return new Talk(this.cluster, node);
   }
 
   /** Sends one command and runs until it is answered; what is not answered in time is `info`. */

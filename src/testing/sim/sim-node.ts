@@ -1,10 +1,19 @@
-import { assert, defined } from "../../core/base/assert.ts";
+import { assert } from "../../core/base/assert.ts";
 import { crc32 } from "../../core/base/hash.ts";
 import type { MutantId } from "../../core/base/mutants.ts";
 import type { Prng } from "../../core/base/prng.ts";
-import type { ConnectionId, Instant, NodeId, RequestId } from "../../core/contract/ids.ts";
+import {
+  type ConnectionId,
+  type GroupId,
+  groupId,
+  type Instant,
+  type NodeId,
+  type RequestId,
+} from "../../core/contract/ids.ts";
+import { KEYSPACE_OPTIONS } from "../../core/contract/keyspace.ts";
 import type { Input } from "../../core/contract/protocol.ts";
-import { boot, type KeyspaceDefinition, type NodeOptions } from "../../core/node/boot.ts";
+import { boot, type NodeOptions } from "../../core/node/boot.ts";
+import type { Keyspaces } from "../../core/node/keyspaces.ts";
 import type { OrderingLoop } from "../../core/node/ordering-loop.ts";
 import type {
   NodeCommand,
@@ -18,10 +27,12 @@ import { ViolationError } from "./invariants.ts";
 import type { Micros, Scheduler } from "./scheduler.ts";
 import { SimDisk } from "./sim-disk.ts";
 import type { SwarmOptions } from "./swarm.ts";
-import type { Timeline } from "./timeline.ts";
+import { nodeInGroup, type Timeline } from "./timeline.ts";
 
-/** The one keyspace of a simulated cluster. */
-export const KEYSPACE: KeyspaceDefinition = { name: "main", number: 0, model: "singleLeader" };
+/** What the keyspaces besides the default one are called in a run that has so many. */
+export function keyspaceNames(count: number): readonly string[] {
+  return Array.from({ length: count - 1 }, (_, i) => `k${i + 1}`);
+}
 
 const WALL_START_MS = 1_700_000_000_000;
 
@@ -108,10 +119,19 @@ export class SimNode {
     return this.#turns;
   }
 
-  /** The replica of the one keyspace; null while the node is down. */
+  /** The replica of the default keyspace; null while the node is down. */
   get replica(): Replica | null {
-    if (this.#loop === null) return null;
-    return defined(this.#loop.node.inspect()[0], "a node has a keyspace").replica;
+    return this.keyspaces?.get(groupId(0, 0))?.replica ?? null;
+  }
+
+  /** All groups of the node; null while it is down. */
+  get keyspaces(): Keyspaces | null {
+    return this.#loop?.node.inspect() ?? null;
+  }
+
+  /** How many rows of the group the node holds, in memory or in its store. */
+  rowsOf(group: GroupId): number {
+    return this.#loop?.node.countRows(group) ?? 0;
   }
 
   get isLeader(): boolean {
@@ -366,7 +386,12 @@ export class SimNode {
       incarnation: incarnationOf(id),
       cluster: "simulated",
       members: members.map((node) => ({ node, incarnation: incarnationOf(node) })),
-      keyspaces: [KEYSPACE],
+      keyspaces: keyspaceNames(options.keyspaces).map((name) => ({
+        name,
+        model: "singleLeader",
+        schemaVersion: 0,
+        options: KEYSPACE_OPTIONS,
+      })),
       timing: { electionTimeoutMs, heartbeatMs },
       raftLimits: {
         ...RAFT_LIMITS,
@@ -388,7 +413,8 @@ export class SimNode {
       seed: prng.u32(),
       bootId: `${id}-${this.#boots}-${prng.u32().toString(16)}`,
       trace: (event) => {
-        timeline.note(scheduler.now, event.node, event.mark, event.detail ?? "");
+        const who = nodeInGroup(event.node, event.group ?? 0);
+        timeline.note(scheduler.now, who, event.mark, event.detail ?? "");
       },
       traced: true,
       mutant,

@@ -61,6 +61,8 @@ export interface WorkloadOptions {
   readonly boundMsMax: number;
   /** Of 100 writes, how many ask for a concern other than `majority`. */
   readonly concernPercent: number;
+  /** Mean pause between keyspaces that are created, used and dropped, in ms; 0: none are. */
+  readonly churnMs: number;
 }
 
 /** Everything that a seed draws before the run: swarm testing (Groce et al. 2012). */
@@ -86,6 +88,8 @@ export interface SwarmOptions {
   readonly instantBaseMsMax: number;
   readonly faults: FaultOptions;
   readonly workload: WorkloadOptions;
+  /** The default keyspace and those that every node's configuration names. */
+  readonly keyspaces: 1 | 2 | 3;
   /** How long faults go on. */
   readonly safetyMs: number;
 }
@@ -121,20 +125,27 @@ export function drawSwarm(prng: Prng, profile: SwarmProfile = {}): SwarmOptions 
     workload: drawWorkload(prng, electionTimeoutMs),
     safetyMs: 15_000,
     groupWaitMsMax: prng.pick([0, 0, 2, 20]),
+    keyspaces: prng.pick([1, 1, 2, 3]),
     // A real process's clock begins near 0, so that stamps of two of its starts look alike.
     instantBaseMsMax: prng.pick([20, 2_000, 1_000_000]),
   };
   // Drawn last: what a seed drew before there were operators it draws still.
   const transferMs = feature(prng, [200, 1000, 4000]);
   const options = { ...drawn, ...profile.options };
+  const workload = { ...drawn.workload, ...profile.workload };
   return {
     ...options,
+    // Sessions are judged by the log of one keyspace.
+    keyspaces: workload.sessionPercent > 0 ? 1 : options.keyspaces,
+    // Each group has heartbeats of its own: a node that takes in one message per turn must not take
+    // long over it, or it does nothing else.
+    turnMicrosMax: Math.min(options.turnMicrosMax, options.stepsMax < 4 ? 200 : 1000),
     // One AppendEntries is one record of the log, and a record has to fit a segment.
     appendBytesMax: Math.min(options.appendBytesMax, options.segmentBytes >> 1),
     network: { ...drawn.network, ...profile.network },
     disk: { ...drawn.disk, ...profile.disk },
     faults: { ...drawn.faults, transferMs, ...profile.faults },
-    workload: { ...drawn.workload, ...profile.workload },
+    workload,
   };
 }
 
@@ -202,6 +213,7 @@ function drawWorkload(prng: Prng, electionTimeoutMs: number): WorkloadOptions {
     readPercent: prng.pick([20, 40, 60]),
     localPercent: prng.pick([0, 10, 30]),
     concernPercent: prng.pick([0, 10, 40]),
+    churnMs: feature(prng, [500, 2000]),
     sessionPercent: prng.pick([0, 15, 40]),
     boundedPercent: prng.pick([0, 10, 30]),
     boundMsMax: electionTimeoutMs * prng.pick([1, 3, 8]),

@@ -1,3 +1,5 @@
+import { type GroupId, keyspaceOf, type NodeId } from "../../core/contract/ids.ts";
+import { CATALOG_GROUP } from "../../core/node/keyspaces.ts";
 import type { Micros } from "./scheduler.ts";
 
 /** One line of a run's story. */
@@ -7,6 +9,12 @@ export interface TimelineLine {
   readonly who: string;
   readonly mark: string;
   readonly detail: string;
+}
+
+/** Whom a line concerns: a node in one of its groups; the default keyspace's is not named. */
+export function nodeInGroup(node: NodeId, group: GroupId): string {
+  if (group === 0) return node;
+  return `${node}/${group === CATALOG_GROUP ? "catalog" : keyspaceOf(group)}`;
 }
 
 const FNV_OFFSET = 0x811c9dc5;

@@ -2,6 +2,7 @@ import { assert } from "../../core/base/assert.ts";
 import { decodeUtf8, encodeUtf8 } from "../../core/base/bytes.ts";
 import type { Prng } from "../../core/base/prng.ts";
 import type { ConnectionId, NodeId, RequestId } from "../../core/contract/ids.ts";
+import { DEFAULT_KEYSPACE } from "../../core/contract/keyspace.ts";
 import type { Reply } from "../../core/contract/reply.ts";
 import type { NodeReply } from "../../core/node/vocabulary.ts";
 import {
@@ -18,13 +19,22 @@ import { COUNTER, LIST, type Model, REGISTER, TOKEN_END } from "../check/models.
 import type { Growth } from "../check/session-guarantees.ts";
 import type { Cluster } from "./cluster.ts";
 import { ViolationError } from "./invariants.ts";
-import type { ConnectionListener, SimNode } from "./sim-node.ts";
+import { type ConnectionListener, keyspaceNames, type SimNode } from "./sim-node.ts";
 import type { WorkloadOptions } from "./swarm.ts";
 
 /** What a key holds shows in its first letter. */
 export function modelOf(key: string): Model {
   if (key.startsWith("c")) return COUNTER;
   return key.startsWith("l") ? LIST : REGISTER;
+}
+
+/** Between a key's name and its keyspace's: a key of that name is in no other keyspace. */
+const IN = "@";
+
+/** The keyspace that a key belongs to. */
+export function keyspaceOf(key: string): string {
+  const at = key.indexOf(IN);
+  return at === -1 ? DEFAULT_KEYSPACE.name : key.slice(at + 1);
 }
 
 /** What the oracles of sessions and staleness may rely on: these keys only grow. */
@@ -88,7 +98,10 @@ export class Client implements ConnectionListener {
   readonly #node: SimNode;
   readonly #process: number;
   readonly #connection: ConnectionId;
-  #open: { readonly request: RequestId; readonly call: Open }[] = [];
+  /** The keyspace that the next command will find selected. */
+  #keyspace = DEFAULT_KEYSPACE.name;
+  /** What is not answered; a SELECT is no operation of the history. */
+  #open: { readonly request: RequestId; readonly call: Open | null }[] = [];
   #isOpen = true;
 
   /** Connects; null while the node is down. */
@@ -131,6 +144,7 @@ export class Client implements ConnectionListener {
     done: (answer: Answer) => void = () => {},
   ): void {
     assert(this.#isOpen, "a call on a closed connection");
+    this.#select(keyspaceOf(key));
     const { nodes, now } = this.#cluster;
     const promised = promisedBy(action, concern, nodes.length);
     const asked = this.#asked(concern);
@@ -140,6 +154,13 @@ export class Client implements ConnectionListener {
     this.#open.push({ request, call: { operation, action, hasMeta: concern.meta, done } });
     const { timeline } = this.#cluster;
     if (timeline.recording) this.#line(operation, words.join(" "));
+  }
+
+  #select(keyspace: string): void {
+    if (keyspace === this.#keyspace) return;
+    this.#keyspace = keyspace;
+    const request = this.#node.call(this.#connection, ["SELECT", keyspace].map(encodeUtf8));
+    this.#open.push({ request, call: null });
   }
 
   /** A node's clock may be slow, and so see less time pass than there does. */
@@ -166,6 +187,7 @@ export class Client implements ConnectionListener {
       const text = `${this.#node.id} answers request ${request} before ${first?.request ?? "any"}`;
       throw new ViolationError("program-order", text);
     }
+    if (first.call === null) return this.#onSelected(reply.reply);
     const { operation, action, hasMeta, done } = first.call;
     const { inner, place, token } = hasMeta ? takeMeta(reply.reply) : plainReply(reply.reply);
     const answer = understand(action, inner);
@@ -181,12 +203,21 @@ export class Client implements ConnectionListener {
     done(token === null ? answer : { ...answer, token: { text: token, operation } });
   }
 
+  /** What was sent behind a SELECT that failed went to a keyspace where its key means nothing. */
+  #onSelected(reply: Reply): void {
+    if (reply.kind !== "error") return;
+    if (!EXPECTED.has(reply.code) && reply.code !== "NOKEYSPACE") {
+      throw new ViolationError("unexpected-error", `SELECT: ${describeReply(reply)}`);
+    }
+    this.close();
+  }
+
   onClosed(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     const open = this.#open;
     this.#open = [];
-    for (const { call } of open) call.done({ outcome: "info", result: undefined });
+    for (const { call } of open) call?.done({ outcome: "info", result: undefined });
   }
 
   #line(operation: number, text: string): void {
@@ -355,7 +386,9 @@ export class Workload {
     this.#clients = Array.from({ length: this.#options.clients }, () => null);
     this.#watched = this.#clients.map(() => prng.chance(this.#options.sessionPercent, 100));
     const { registers, counters, lists } = this.#options;
-    this.keys = [...named("c", counters), ...named("l", lists), ...named("r", registers)];
+    const keys = [...named("c", counters), ...named("l", lists), ...named("r", registers)];
+    const others = keyspaceNames(cluster.settings.options.keyspaces);
+    this.keys = [...keys, ...others.flatMap((name) => keys.map((key) => key + IN + name))];
   }
 
   get acknowledged(): number {

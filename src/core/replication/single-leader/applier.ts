@@ -3,7 +3,7 @@ import { ByteReader, ByteWriter, decodeUtf8 } from "../../base/bytes.ts";
 import { crc32 } from "../../base/hash.ts";
 import type { LogIndex, Term, WallClock } from "../../contract/ids.ts";
 import { error, type Reply } from "../../contract/reply.ts";
-import type { StateMachine } from "../../contract/state-machine.ts";
+import type { StateMachine, StateReader } from "../../contract/state-machine.ts";
 import type { Memtable } from "../../log/memtable.ts";
 import { type AppliedAnswer, SessionTable } from "../../sessions/session-table.ts";
 import { ChangeLog } from "./change-log.ts";
@@ -102,6 +102,10 @@ export class Applier {
     return this.#generation;
   }
 
+  get state(): StateReader {
+    return this.#state;
+  }
+
   /** Why nothing more is applied here (GEN5); null while all is well. */
   get halted(): string | null {
     return this.#halted;
@@ -188,6 +192,27 @@ export class Applier {
     if (!duplicate) this.sessions.record(session, sequence, entryFloor(entry), answer);
     listener.onApplied(id, sequence, answer);
     return true;
+  }
+
+  /**
+   * Looks at the state as it will be if all that the log holds is applied; nothing stays changed.
+   * What lies behind an entry that cannot be applied is not foreseen.
+   */
+  foresee<T>(look: (state: StateReader) => T): T {
+    const { log } = this.#raft;
+    try {
+      for (let index = this.#appliedIndex + 1; index <= log.lastIndex; index += 1) {
+        const entry = log.entry(index);
+        if (entryKind(entry) !== "command" || entryVersion(entry) > SEMANTICS_VERSION) continue;
+        this.#machine.apply(entryPayload(entry), this.#state, this.#logTime);
+      }
+      return look(this.#state);
+    } catch {
+      this.#state.rollBack();
+      return look(this.#state);
+    } finally {
+      this.#state.rollBack();
+    }
   }
 
   #execute(entry: EntryBytes, index: LogIndex): Reply | null {

@@ -688,6 +688,25 @@ export class Forwarding {
     this.#abandon(call);
   }
 
+  /** The group is no more, and with it all that a write may have done: no call stays open. */
+  endAll(out: Out): void {
+    const text = "The keyspace was dropped.";
+    for (const { ticket } of this.#locals) this.#reply(out, ticket, error("NOKEYSPACE", text));
+    this.#locals = [];
+    this.#localTickets.clear();
+    for (const call of this.#calls) {
+      if (call.done || call.abandoned) continue;
+      const mayBeApplied = call.kind === "write" && call.handed > 0;
+      const outcome = mayBeApplied ? "unknown" : "not-applied";
+      this.#finish(call, error("NOKEYSPACE", text, outcome), NO_META, out);
+    }
+  }
+
+  /** When the next call's time is up; null while none is open. */
+  get callsDeadline(): Instant | null {
+    return this.#nextDeadline === Number.POSITIVE_INFINITY ? null : this.#nextDeadline;
+  }
+
   deadline(): Instant | null {
     let deadline = this.#nextDeadline;
     if (this.#raft.leader !== null && this.#head < this.#calls.length) {

@@ -2,10 +2,10 @@ import { assert } from "../../base/assert.ts";
 import { encodeUtf8 } from "../../base/bytes.ts";
 import { crc32, fnv1a } from "../../base/hash.ts";
 import type { GroupCall, GroupStatus, PeerStatus } from "../../contract/group.ts";
-import type { Instant, NodeId, RequestId, WallClock } from "../../contract/ids.ts";
+import type { Instant, LogIndex, NodeId, RequestId, Term, WallClock } from "../../contract/ids.ts";
 import type { Input, Protocol } from "../../contract/protocol.ts";
 import type { RecoveredRecord } from "../../contract/record.ts";
-import type { StateMachine } from "../../contract/state-machine.ts";
+import type { StateMachine, StateReader } from "../../contract/state-machine.ts";
 import type { StateStore } from "../../contract/state-store.ts";
 import type { Memtable } from "../../log/memtable.ts";
 import type { AppliedAnswer } from "../../sessions/session-table.ts";
@@ -29,6 +29,7 @@ import {
   releaseGroup,
   replicate,
 } from "./leader.ts";
+import { LeaderPreference } from "./leader-preference.ts";
 import type { Leadership } from "./leadership.ts";
 import type { SingleLeaderMessage } from "./messages.ts";
 import { Proposals } from "./proposals.ts";
@@ -64,6 +65,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
   readonly #snapshots: Snapshots;
   readonly #proposals: Proposals;
   readonly #forwarding: Forwarding;
+  readonly #preference: LeaderPreference;
   readonly #feeds: Feeds;
   readonly #transfers: TransferCalls;
   readonly #reads: ReplicaReads;
@@ -86,6 +88,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
     );
     this.#proposals = new Proposals(this.#raft, this.#applier);
     this.#forwarding = new Forwarding(this.#raft, this.#applier, parts.boot);
+    this.#preference = new LeaderPreference(this.#raft);
     this.#transfers = new TransferCalls(this.#raft, parts.boot);
     this.#feeds = new Feeds(this.#applier);
     this.#reads = new ReplicaReads(this.#raft, this.#applier, this.#forwarding);
@@ -145,6 +148,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
     );
     raft.resetElectionTimer(now);
     if (raft.options.voters.length === 1) raft.electionDeadline = now;
+    this.#preference.begin(now);
   }
 
   step(input: Input<SingleLeaderVocabulary>, now: Instant, out: Out): void {
@@ -298,11 +302,15 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
   /** What time alone brings about: elections, check-quorum, transfers. */
   #drive(now: Instant, out: Out): void {
     const raft = this.#raft;
+    this.#preference.drive(now);
     if (raft.isLeader) {
       checkQuorum(raft, now);
       this.#checkDisk(now);
       driveTransfer(raft, now, out);
-    } else if (this.#mayCampaign(now)) startPreVote(raft, now, out);
+    } else if (this.#mayCampaign(now)) {
+      startPreVote(raft, now, out);
+      this.#preference.hasten(now);
+    }
   }
 
   #mayCampaign(now: Instant): boolean {
@@ -404,6 +412,57 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
   /** Hands leadership over if this node has it; true while a transfer is under way. */
   transferLeadership(now: Instant): boolean {
     return this.#raft.isLeader && startTransfer(this.#raft, now).kind === "started";
+  }
+
+  /** The node that is to lead while nothing is wrong; null: whoever happens to. */
+  set preferredLeader(node: NodeId | null) {
+    this.#preference.preferred = node;
+  }
+
+  /** The applied state, for the node's own use: valid until the next step. */
+  get state(): StateReader {
+    return this.#applier.state;
+  }
+
+  get appliedIndex(): LogIndex {
+    return this.#applier.appliedIndex;
+  }
+
+  /** The last entry of its log, applied or not. */
+  get lastIndex(): LogIndex {
+    return this.#raft.log.lastIndex;
+  }
+
+  get lastTerm(): Term {
+    return this.#raft.log.lastTerm;
+  }
+
+  /** Looks at the state as it will be if all that the log holds is committed and applied. */
+  foresee<T>(look: (state: StateReader) => T): T {
+    return this.#applier.foresee(look);
+  }
+
+  /**
+   * In place of `settle` while the replica must not take part in its group: it says nothing to its
+   * peers, and calls whose time is up end all the same.
+   */
+  rest(now: Instant, out: Out): void {
+    this.#forwarding.expire(now, out);
+  }
+
+  /** In place of `deadline` meanwhile. */
+  restDeadline(): Instant | null {
+    return this.#forwarding.callsDeadline;
+  }
+
+  /**
+   * The group is no more: calls end with what is certain about them, and nothing stays open. The
+   * replica must not be used again.
+   */
+  close(out: Out): void {
+    this.#raft.endLeadership();
+    this.#proposals.end();
+    this.#forwarding.endAll(out);
   }
 
   get isLeader(): boolean {

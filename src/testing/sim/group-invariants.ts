@@ -1,0 +1,126 @@
+import type { GroupId, LogIndex, NodeId, Term } from "../../core/contract/ids.ts";
+import { CATALOG_GROUP } from "../../core/node/keyspaces.ts";
+import type { NodeMessage } from "../../core/node/vocabulary.ts";
+import type { Replica } from "../../core/replication/single-leader/replica.ts";
+import { Invariants, ViolationError } from "./invariants.ts";
+import type { SimNode } from "./sim-node.ts";
+
+/**
+ * The white-box oracles of every group of a cluster, and what holds of groups as a whole: a node
+ * that starts has every group again in which it may have promised something, but for those that
+ * its catalog knows to be dropped; and no number is used twice.
+ */
+export class GroupInvariants {
+  readonly #voters: readonly NodeId[];
+  readonly #byGroup = new Map<GroupId, Invariants>();
+  readonly #replicas = new Map<NodeId, Map<GroupId, Replica>>();
+  readonly #names = new Map<number, string>();
+
+  constructor(voters: readonly NodeId[]) {
+    this.#voters = voters;
+  }
+
+  /** Terms that had a leader, over all groups. */
+  get terms(): number {
+    return this.#sum((invariants) => invariants.terms);
+  }
+
+  /** Entries that were committed, over all groups. */
+  get committed(): number {
+    return this.#sum((invariants) => invariants.committedIndex);
+  }
+
+  /** Groups that there were so far, the catalog among them. */
+  get groups(): number {
+    return this.#byGroup.size;
+  }
+
+  #sum(of: (invariants: Invariants) => number): number {
+    let sum = 0;
+    for (const invariants of this.#byGroup.values()) sum += of(invariants);
+    return sum;
+  }
+
+  /** What a node says of the age of a group's state is true, by everybody's time. */
+  checkAges(node: SimNode, now: number): void {
+    for (const [id, replica] of this.#replicas.get(node.id) ?? []) {
+      const { raft, applier } = replica.inspect();
+      const staleMs = raft.staleMs(applier.appliedIndex, node.now);
+      if (staleMs !== null) this.#of(id).checkAge(node.id, now - node.microsOf(staleMs));
+    }
+  }
+
+  /** The term of the entry that a group has committed at an index; undefined for none. */
+  committedTerm(group: GroupId, index: LogIndex): Term | undefined {
+    return this.#of(group).committedTerm(index);
+  }
+
+  onBoot(node: SimNode, now: number): void {
+    this.#replicas.set(node.id, new Map());
+    const keyspaces = node.keyspaces;
+    if (keyspaces === null) return;
+    for (const [id, invariants] of this.#byGroup) {
+      if (!invariants.isBound(node.id) || keyspaces.isDropped(id)) continue;
+      if (keyspaces.get(id) !== undefined) continue;
+      const text = `${node.id} took part in group ${id} and restarts without it`;
+      throw new ViolationError("group-durability", text);
+    }
+    this.#look(node, now);
+  }
+
+  onCrash(node: NodeId): void {
+    for (const invariants of this.#byGroup.values()) invariants.onCrash(node);
+    this.#replicas.delete(node);
+  }
+
+  afterTurn(node: SimNode, now: number): void {
+    this.#look(node, now);
+    for (const id of this.#replicas.get(node.id)?.keys() ?? [])
+      this.#of(id).afterTurn(node.id, now);
+  }
+
+  onSent(from: NodeId, to: NodeId, { group, message }: NodeMessage): void {
+    if (message.kind === "vote" && message.granted && !message.preVote) {
+      this.#of(group).onVoteSent(from, to, message.term);
+    } else if (message.kind === "timeoutNow") this.#of(group).onTimeoutNowSent(from, to);
+    else this.#of(group).onSent(from, message);
+  }
+
+  /** Takes note of groups that the node has made or given up since. */
+  #look(node: SimNode, now: number): void {
+    const known = this.#replicas.get(node.id);
+    const keyspaces = node.keyspaces;
+    if (known === undefined || keyspaces === null) return;
+    for (const id of known.keys()) {
+      if (keyspaces.get(id) !== undefined) continue;
+      if (id === CATALOG_GROUP || !keyspaces.isDropped(id)) {
+        throw new ViolationError("group-durability", `${node.id} gave group ${id} up`);
+      }
+      known.delete(id);
+      this.#of(id).onGivenUp(node.id);
+    }
+    for (const { id, replica, keyspace } of keyspaces.groups) {
+      if (keyspace !== null) this.#noteName(keyspace.number, keyspace.name);
+      if (known.get(id) === replica) continue;
+      known.set(id, replica);
+      this.#of(id).onBoot(node.id, replica, now);
+    }
+  }
+
+  #noteName(number: number, name: string): void {
+    const before = this.#names.get(number);
+    this.#names.set(number, name);
+    if (before === undefined || before === name) return;
+    const text = `number ${number} was ${before} and is ${name}`;
+    throw new ViolationError("number-reused", text);
+  }
+
+  #of(group: GroupId): Invariants {
+    let invariants = this.#byGroup.get(group);
+    if (invariants === undefined) {
+      invariants = new Invariants(this.#voters);
+      this.#byGroup.set(group, invariants);
+    }
+    return invariants;
+  }
+}
