@@ -236,7 +236,12 @@ class Run {
     }
     // Answers that are still open belong to the probes; they must not come after the last reads.
     this.#cluster.run(2 * this.#timeoutMs + 1);
+    // What is dead by then is removed by entries of its own.
+    if (!this.#cluster.runUntil(CONVERGENCE_MS_MAX, () => this.#isConverged())) {
+      throw new ViolationError("convergence", `no longer: ${this.#states()}`);
+    }
     this.#checkSessions();
+    this.#checkRows();
     return this.#readAll();
   }
 
@@ -300,6 +305,19 @@ class Run {
       const text = `the session tables of group ${group} of ${this.#cluster.nodes[0]?.id} and ${this.#cluster.nodes[i]?.id} differ`;
       throw new ViolationError("convergence", text);
     });
+  }
+
+  /** Keys, fields, deadlines and graves: equal to the byte, whatever each node has been through. */
+  #checkRows(): void {
+    const [first, ...others] = this.#cluster.nodes;
+    const expected = rowsOf(defined(first, "a cluster has nodes"));
+    for (const node of others) {
+      const rows = rowsOf(node);
+      const key = firstDifference(expected, rows);
+      if (key === null) continue;
+      const text = `${JSON.stringify(key)} differs between ${first?.id} and ${node.id}`;
+      throw new ViolationError("convergence", text);
+    }
   }
 
   /** Reads every key on every node, locally and linearizably: all must agree. */
@@ -367,4 +385,22 @@ class Run {
     if (found !== null) this.#note("violation", `${found.oracle}: ${found.message}`);
     return found;
   }
+}
+
+/** The rows of a node's replica by their keys. */
+function rowsOf(node: SimNode): ReadonlyMap<string, Uint8Array> {
+  return new Map(defined(node.replica, "a healed node").inspect().applier.rows());
+}
+
+/** A key whose row only one of them has, or has otherwise; null where they are equal. */
+function firstDifference(
+  a: ReadonlyMap<string, Uint8Array>,
+  b: ReadonlyMap<string, Uint8Array>,
+): string | null {
+  for (const [key, row] of a) {
+    const other = b.get(key);
+    if (other === undefined || !equalBytes(row, other)) return key;
+  }
+  for (const key of b.keys()) if (!a.has(key)) return key;
+  return null;
 }

@@ -49,6 +49,14 @@ export interface HandedToken {
   readonly operation: number;
 }
 
+/** Whether the key holds its value in the field of a hash: its last letter says so. */
+function isHashed(key: string): boolean {
+  return /h(@|$)/.test(key);
+}
+
+/** The field that the hashes of the workload have. */
+const FIELD = "f";
+
 /** What a client learned of one operation. */
 export interface Answer {
   readonly outcome: OperationOutcome;
@@ -149,7 +157,8 @@ export class Client implements ConnectionListener {
     const promised = promisedBy(action, concern, nodes.length);
     const asked = this.#asked(concern);
     const operation = this.#history.invoke(this.#process, key, action, promised, now, asked);
-    const words = [...optionsOf(action, concern), ...commandOf(key, action)];
+    const command = isHashed(key) ? hashCommandOf(key, action, operation) : commandOf(key, action);
+    const words = [...optionsOf(action, concern), ...command];
     const request = this.#node.call(this.#connection, words.map(encodeUtf8));
     this.#open.push({ request, call: { operation, action, hasMeta: concern.meta, done } });
     const { timeline } = this.#cluster;
@@ -274,6 +283,25 @@ function commandOf(key: string, action: Action): string[] {
   }
 }
 
+/** The same on a hash of one field; which of two ways to delete it, the operation's number says. */
+function hashCommandOf(key: string, action: Action, operation: number): string[] {
+  switch (action.kind) {
+    case "get":
+      return ["HGET", key, FIELD];
+    case "set":
+      return ["HSET", key, FIELD, action.value];
+    case "setIfAbsent":
+      return ["HSETNX", key, FIELD, action.value];
+    case "delete":
+      return operation % 2 === 0 ? ["DEL", key] : ["HDEL", key, FIELD];
+    case "increment":
+      return ["HINCRBY", key, FIELD, "1"];
+    case "swap":
+    case "append":
+      throw new Error(`${action.kind} is not for hashes`);
+  }
+}
+
 /** Codes whose errors are worth their outcome; any other error is a finding. */
 const EXPECTED = new Set([
   "NOLEADER",
@@ -328,8 +356,11 @@ function understand(action: Action, reply: Reply): Answer {
   switch (reply.kind) {
     case "simple":
       return { outcome: "ok", result: action.kind === "set" ? undefined : reply.text };
-    case "integer":
-      return { outcome: "ok", result: Number(reply.value) };
+    case "integer": {
+      // HSET says whether the field is new, which is no part of the model.
+      const result = action.kind === "set" ? undefined : Number(reply.value);
+      return { outcome: "ok", result };
+    }
     case "bulk":
       return { outcome: "ok", result: decodeUtf8(reply.bytes) };
     case "null":
@@ -386,7 +417,10 @@ export class Workload {
     this.#clients = Array.from({ length: this.#options.clients }, () => null);
     this.#watched = this.#clients.map(() => prng.chance(this.#options.sessionPercent, 100));
     const { registers, counters, lists } = this.#options;
-    const keys = [...named("c", counters), ...named("l", lists), ...named("r", registers)];
+    const lettered = [...named("c", counters), ...named("r", registers)];
+    // Every second counter and register is a hash's field.
+    const fields = lettered.map((key) => (/[13579]$/.test(key) ? `${key}h` : key));
+    const keys = [...fields, ...named("l", lists)].sort((a, b) => (a < b ? -1 : 1));
     const others = keyspaceNames(cluster.settings.options.keyspaces);
     this.keys = [...keys, ...others.flatMap((name) => keys.map((key) => key + IN + name))];
   }
@@ -465,7 +499,8 @@ export class Workload {
     const isRead = this.#prng.chance(readPercent, 100);
     const action: Action = isRead ? { kind: "get" } : this.#drawWrite(key);
     const r = isRead ? this.#drawReadConcern() : null;
-    const w = !isRead && this.#prng.chance(concernPercent, 100) ? this.#drawConcern(action) : null;
+    const w =
+      !isRead && this.#prng.chance(concernPercent, 100) ? this.#drawConcern(key, action) : null;
     const timeout = this.#prng.chance(1, 2) ? timeoutMs : null;
     const prefer = r !== null && this.#prng.chance(1, 10) ? "leader" : null;
     // A token may tell more than the answers did: whoever takes one is not watched any more.
@@ -508,17 +543,18 @@ export class Workload {
         return { kind: "setIfAbsent", value };
       case 2:
       case 3:
-        return { kind: "swap", value };
+        return { kind: isHashed(key) ? "set" : "swap", value };
       default:
         return { kind: "set", value };
     }
   }
 
-  #drawConcern(action: Action): Concern["w"] {
+  #drawConcern(key: string, action: Action): Concern["w"] {
     const nodes = this.#cluster.nodes.length;
     const majority = Math.floor(nodes / 2) + 1;
     // Below a majority only a write whose reply does not depend on the state is taken.
-    if (action.kind === "set" && this.#prng.chance(1, 2)) return this.#prng.pick(["leader", 1]);
+    const mayBeLow = action.kind === "set" && !isHashed(key);
+    if (mayBeLow && this.#prng.chance(1, 2)) return this.#prng.pick(["leader", 1]);
     return this.#prng.pick(["majority", "all", majority, nodes]);
   }
 }

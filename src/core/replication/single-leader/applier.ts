@@ -4,6 +4,7 @@ import { crc32 } from "../../base/hash.ts";
 import type { LogIndex, Term, WallClock } from "../../contract/ids.ts";
 import { error, type Reply } from "../../contract/reply.ts";
 import type { StateMachine, StateReader } from "../../contract/state-machine.ts";
+import type { Row } from "../../contract/state-store.ts";
 import type { Memtable } from "../../log/memtable.ts";
 import { type AppliedAnswer, SessionTable } from "../../sessions/session-table.ts";
 import { ChangeLog } from "./change-log.ts";
@@ -328,6 +329,14 @@ export class Applier {
   #stateOf(generation: number, counts: KeyCounts): KeyspaceState {
     const [prefix] = this.generationRange(generation);
     return new KeyspaceState(this.#memtable, prefix, counts, this.changes);
+  }
+
+  /** All rows of the keyspace, which replicas that have applied the same entries have in common. */
+  *rows(): Generator<Row> {
+    const [from, to] = this.generationRange(this.#generation);
+    for (const [key, value] of this.#memtable.rows(from, to)) {
+      yield [key.slice(from.length), value];
+    }
   }
 
   noteRestoredEntryRow(key: string): void {
