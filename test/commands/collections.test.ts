@@ -449,6 +449,19 @@ describe("limits", () => {
     expect(asked.keyspace.changedBytes).toBe(0);
   });
 
+  test("TREFOIL.READ and TREFOIL.RANGE look at no more either", () => {
+    const asked = new Asked();
+    asked.pretend("half", LIMITS.visitedFieldsMax / 2);
+    asked.pretend("beyond", LIMITS.visitedFieldsMax / 2 + 1);
+    const refused = tooMany("look at");
+    expect(asked.ask("TREFOIL.READ", "2", "half", "half")).toHaveLength(2);
+    expect(asked.ask("TREFOIL.READ", "2", "half", "beyond")).toMatch(refused);
+    // A page of a range ends by its bytes: what counts is each value.
+    expect(asked.ask("TREFOIL.RANGE", "", "", "10")).toEqual([0, expect.any(Array)]);
+    asked.pretend("many", LIMITS.visitedFieldsMax + 1);
+    expect(asked.ask("TREFOIL.RANGE", "", "", "10")).toMatch(refused);
+  });
+
   test("one command changes as many members as the limit says", { timeout: 60_000 }, () => {
     const asked = new Asked();
     const most = LIMITS.changedFieldsMax;

@@ -152,7 +152,9 @@ test("MGET and BITOP gather as many bytes as the limit says, and not one more", 
   ask(target, "SET", "k", quarter);
   ask(target, "SET", "one", "1");
   const most = ["k", "k", "k", "k"];
-  expect(ask(target, "MGET", ...most)).toHaveLength(4);
+  // As text it would take the machine longer than the rest of the test.
+  const gathered = call(target, "MGET", ...most);
+  expect(gathered.kind === "array" && gathered.items.length).toBe(4);
   expect(ask(target, "BITOP", "AND", "result", ...most)).toBe(quarter.length);
   expect(ask(target, "MGET", ...most, "one")).toMatch(/^LIMIT .* not-applied$/);
   expect(ask(target, "BITOP", "AND", "other", ...most, "one")).toMatch(/^LIMIT .* not-applied$/);

@@ -4,6 +4,8 @@ import type { StateReader } from "../contract/state-machine.ts";
 import {
   BYTES_REGISTER,
   collectionOf,
+  countOf,
+  isCollection,
   isRegister,
   JSON_REGISTER,
   kindOf,
@@ -14,6 +16,7 @@ import {
   versionOf,
 } from "../values/row.ts";
 import { type Args, isWord, parseI64 } from "./arguments.ts";
+import { checkVisits, ITEM_BYTES } from "./collections.ts";
 import { LIMITS } from "./limits.ts";
 import { refuse, refuseSyntax } from "./refusal.ts";
 import {
@@ -81,8 +84,9 @@ function valueReply(state: StateReader, row: Uint8Array, gathered: Gathered): Re
     return array([...head, bulk(row.subarray(VALUE_AT))]);
   }
   const items: Reply[] = [];
+  checkVisits(countOf(row));
   for (const [name, value] of state.fields(collectionOf(row), "", null)) {
-    gathered.add(name.length + value.length);
+    gathered.add(2 * ITEM_BYTES + name.length + value.length);
     items.push(bulk(fromByteString(name)));
     if (type === "map") items.push(bulk(value));
   }
@@ -186,10 +190,14 @@ const READ: ReadCommand = {
     const { keys, reads } = readCall(args);
     if (!holds(reads, state)) return NULL_ARRAY;
     const gathered = new Gathered();
+    let fields = 0;
     return array(
       keys.map((key) => {
         const row = state.get(key);
-        return row === undefined ? NULL : valueReply(state, row, gathered);
+        if (row === undefined) return NULL;
+        if (isCollection(row)) fields += countOf(row);
+        checkVisits(fields);
+        return valueReply(state, row, gathered);
       }),
     );
   },

@@ -18,12 +18,14 @@ import { KeyspaceState } from "./keyspace-state.ts";
 import { NO_KEYS } from "./rows.ts";
 
 let memtable: Memtable;
+let changes: ChangeLog;
 let state: KeyspaceState;
 let index = 0;
 
 beforeEach(() => {
   memtable = new Memtable(new MemoryStore());
-  state = new KeyspaceState(memtable, "p", NO_KEYS, new ChangeLog());
+  changes = new ChangeLog();
+  state = new KeyspaceState(memtable, "p", NO_KEYS, changes);
   index = 0;
 });
 
@@ -224,6 +226,11 @@ describe("collections", () => {
       state.set("a", row);
     });
     expect([versionOf(state.get("a")!), countOf(state.get("a")!)]).toEqual([2, 3]);
+    const told = changes.read(0, "", 10, 2).changes.map(({ index: at, key }) => [at, key]);
+    expect(told).toEqual([
+      [1, "a"],
+      [2, "a"],
+    ]);
     expect([tables(), state.counts]).toEqual([
       { k: 1, f: 3, x: 1 },
       { keys: 1, expiring: 1, collections: 1 },

@@ -273,14 +273,10 @@ export class KeyspaceState implements StateWriter {
 
   #putKey(stored: ByteString, row: Uint8Array | null, links: Links): void {
     // Only these have more to them than their row.
-    if (this.#sweeper.expiring + this.#collections > 0) {
-      const old = this.#memtable.get(stored);
-      if (old !== undefined && row !== null && isSameCollection(old, row)) {
-        stampVersion(row, this.#index);
-        return this.#memtable.set(stored, row);
-      }
-      if (old !== undefined) this.#unlink(stored, old, links);
-    }
+    const mayHaveMore = this.#sweeper.expiring + this.#collections > 0;
+    const old = mayHaveMore ? this.#memtable.get(stored) : undefined;
+    const onlyFields = old !== undefined && row !== null && isSameCollection(old, row);
+    if (old !== undefined && !onlyFields) this.#unlink(stored, old, links);
     const key = stored.slice(this.#keysPrefix.length);
     if (row === null) {
       if (!this.#memtable.delete(stored)) return;
@@ -289,6 +285,7 @@ export class KeyspaceState implements StateWriter {
     }
     stampVersion(row, this.#index);
     this.#log.add(this.#index, key, row);
+    if (onlyFields) return this.#memtable.set(stored, row);
     if (this.#memtable.put(stored, row)) this.#keys += 1;
     const deadline = deadlineOf(row);
     if (deadline !== 0) this.#sweeper.note(key, deadline);
