@@ -51,7 +51,7 @@ export interface HandedToken {
 
 /** Whether the key holds its value in the field of a hash: its last letter says so. */
 function isHashed(key: string): boolean {
-  return /h(@|$)/.test(key);
+  return /^[^@]*h(@|$)/.test(key);
 }
 
 /** The field that the hashes of the workload have. */
