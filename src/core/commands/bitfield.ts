@@ -103,6 +103,19 @@ function writeField(row: Uint8Array, op: FieldOp, value: bigint): void {
   }
 }
 
+const SIGNED_64_MAX = (1n << 63n) - 1n;
+
+/**
+ * Whether Redis takes a SET's operand for one that is too large although it is too small: the
+ * distance from the field's greatest value does not fit 64 bits.
+ */
+function wrapsAround(op: FieldOp, operand: bigint): boolean {
+  if (op.kind !== "set" || !op.isSigned || op.bits === 64 || op.overflow !== "saturate")
+    return false;
+  const max = (1n << BigInt(op.bits - 1)) - 1n;
+  return max - operand > SIGNED_64_MAX;
+}
+
 /** The value as it fits the field; null where it does not and OVERFLOW FAIL says to leave it. */
 function fitField(op: FieldOp, value: bigint): bigint | null {
   const bits = BigInt(op.bits);
@@ -141,7 +154,8 @@ function writeAll(ops: readonly FieldOp[], row: Uint8Array): Reply {
     // Redis takes the operand of an unsigned SET as unsigned: a negative one is too large, not
     // small.
     const given = op.isSigned ? op.operand : BigInt.asUintN(64, op.operand);
-    const value = fitField(op, op.kind === "set" ? given : before + op.operand);
+    const wanted = op.kind === "set" ? given : before + op.operand;
+    const value = fitField(op, wrapsAround(op, given) ? SIGNED_64_MAX : wanted);
     if (value !== null) writeField(row, op, value);
     if (value === null) items.push(NULL);
     else items.push(fieldReply(op.kind === "set" ? before : value));
