@@ -141,7 +141,10 @@ export class Churn {
     this.#converse(commands, ([before, dropped, after, get]) => {
       if (isThere) checkThere(name, before ?? null);
       if (isTold(dropped)) {
-        const isGone = !isOk(after) && (!isOk(before) || get === null || get?.kind === "error");
+        // A node that says that it has not heard of the drop may let it be used until it has.
+        const hasHeard = dropped?.kind === "map";
+        const isGone =
+          !hasHeard || (!isOk(after) && (!isOk(before) || get === null || get?.kind === "error"));
         if (!isGone) throw new ViolationError("keyspace-dropped", `${name} is used after its drop`);
         return this.#useDropped(name, this.#prng.between(1, 3));
       }
