@@ -9,6 +9,7 @@ import {
   type KeyspaceRequest,
 } from "../core/contract/keyspace.ts";
 import { CHECKPOINT_LOG_BYTES_DEFAULT } from "../core/log/checkpointer.ts";
+import { RAFT_LIMITS } from "../core/replication/single-leader/raft.ts";
 import { type Address, formatAddress, parseAddress } from "./address.ts";
 import type { NodeAddresses } from "./cluster-status.ts";
 import { EXIT, StartError } from "./exit-codes.ts";
@@ -38,6 +39,10 @@ export interface NodeConfig {
   /** Bytes of one log segment. */
   readonly segmentBytes: number;
   readonly checkpointBytes: number;
+  /** Bytes of applied entries that a leader keeps for followers that lag. */
+  readonly retainedBytes: number;
+  /** How often a node reads all rows of its state (STO7), ms. */
+  readonly scrubMs: number;
   readonly logLevel: LogLevel;
 }
 
@@ -170,6 +175,14 @@ export const SETTINGS: { readonly [K in SettingName]: Setting } = {
     schema: wholeNumber(64 << 10, 1 << 30),
     help: "log, or changes in memory, after which state is checkpointed, bytes",
   },
+  retainedBytes: {
+    schema: wholeNumber(0, 1 << 30),
+    help: "applied entries kept for followers that lag; those further behind get a snapshot, bytes",
+  },
+  scrubMs: {
+    schema: wholeNumber(100, 30 * 24 * 60 * MINUTE_MS),
+    help: "all of the state is read and compared with its hash this often, ms",
+  },
   logLevel: {
     schema: v.picklist(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(", ")}`),
     help: "what is logged to stderr",
@@ -187,6 +200,8 @@ export const CONFIG_DEFAULTS = {
   logWriter: "fdatasync",
   segmentBytes: 16 << 20,
   checkpointBytes: CHECKPOINT_LOG_BYTES_DEFAULT,
+  retainedBytes: RAFT_LIMITS.retainedBytes,
+  scrubMs: RAFT_LIMITS.scrubMs,
   logLevel: "info",
 } as const satisfies PartialConfig;
 

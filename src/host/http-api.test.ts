@@ -31,6 +31,7 @@ function group(change: Partial<Group> = {}): Group {
     expiring: 0,
     collections: 0,
     halted: null,
+    damaged: null,
     peers: [],
     ...change,
   };
@@ -49,6 +50,7 @@ const CATALOG = {
   expiring: 0,
   collections: 0,
   halted: null,
+  damaged: null,
   peers: [],
 };
 
@@ -149,6 +151,7 @@ describe("/ready", () => {
     ["no leader", nodeStatus("n2", { leader: null }), "keyspace default knows no leader"],
     ["far behind", nodeStatus("n2", { lagEntries: 65 }), "keyspace default is 65 behind"],
     ["halted", nodeStatus("n2", { halted: "bug" }), "keyspace default is halted: bug"],
+    ["damaged", nodeStatus("n2", { damaged: "rot" }), "keyspace default is being rebuilt: rot"],
     ["draining", nodeStatus("n2", {}, true), "the node is being stopped"],
   ])("is 503 with %s", async (_, status, missing) => {
     expect(await ready(status)).toEqual({ code: 503, body: { ready: false, missing: [missing] } });

@@ -84,8 +84,9 @@ class Readiness {
   }
 
   #look(what: string, number: number, group: GroupStatus, missing: string[]): void {
-    const { leader, lagEntries, halted } = group;
+    const { leader, lagEntries, halted, damaged } = group;
     if (halted !== null) missing.push(`${what} is halted: ${halted}`);
+    if (damaged !== null) missing.push(`${what} is being rebuilt: ${damaged}`);
     if (leader === null) {
       missing.push(`${what} knows no leader`);
       return;

@@ -30,6 +30,10 @@ export class MeteredDisk implements Disk {
     return this.#disk.size(name);
   }
 
+  room(): number {
+    return this.#disk.room();
+  }
+
   read(name: string, at: number, length: number): Uint8Array {
     return this.#disk.read(name, at, length);
   }

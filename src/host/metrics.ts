@@ -54,6 +54,9 @@ export class Metrics {
     this.#total("connections_total", "Client connections accepted");
     this.#total("connections_refused_total", "Client connections refused at the limit");
     this.#total("auth_failures_total", "Wrong passwords given by clients");
+    this.#total("states_damaged_total", "Times this node found the state of a group wrong (STO7)");
+    this.#total("state_differences_total", "Comparisons in which two replicas' states differed");
+    this.#total("snapshot_files_failed_total", "Snapshots that could not be put into a file");
     this.#total("slow_clients_total", "Clients disconnected because they did not read");
     this.#total("resp_bytes_in_total", "Bytes received from clients");
     this.#total("resp_bytes_out_total", "Bytes sent to clients");
@@ -153,6 +156,7 @@ export class Metrics {
     const lag = gauge("lag_entries", "Entries committed and not applied here");
     const lagMs = gauge("lag_ms", "Bound of this replica's staleness; -1 while unknown");
     const keys = gauge("keys", "Keys held");
+    const damaged = gauge("is_damaged", "1 while this replica's state is being replaced (STO7)");
     const leads = gauge("is_leader", "1 on the leader");
     const followers = this.#followerGauges();
     this.#refresh = async () => {
@@ -169,6 +173,7 @@ export class Metrics {
         lag.set(labels, group.lagEntries);
         lagMs.set(labels, group.lagMs ?? -1);
         keys.set(labels, group.keys);
+        damaged.set(labels, group.damaged === null ? 0 : 1);
         leads.set(labels, group.role === "leader" ? 1 : 0);
         followers.set(group);
       }

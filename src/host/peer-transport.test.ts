@@ -184,8 +184,9 @@ describe("two nodes", () => {
 });
 
 function snapshot(rows: Uint8Array): NodeMessage {
-  const counts = { lastIndex: 1, lastTerm: 1, stream: 1, chunk: 0, round: 0 };
-  return { group: 0, message: { kind: "installSnapshot", term: 1, rows, done: true, ...counts } };
+  const id = { index: 1, term: 1, hash: "0".repeat(16) };
+  const place = { id, offset: 0, crc: 0 };
+  return { group: 0, message: { kind: "installSnapshot", term: 1, rows, done: true, ...place } };
 }
 
 describe("a node", () => {

@@ -71,11 +71,23 @@ const STATUS_WITHIN_MS = 1_000;
 
 /** What happens in the core that an operator should read, and how loud it is. */
 const OPERATORS_MARKS: Readonly<Record<string, "info" | "warn" | "error">> = {
+  "auth-failed": "warn",
+  damaged: "error",
   halted: "error",
   "keyspace-created": "info",
   "keyspace-differs": "warn",
   "keyspace-dropped": "info",
   "keyspace-refused": "error",
+  "snapshot-file-failed": "warn",
+  "state-differs": "warn",
+};
+
+/** What of it is counted as well. */
+const TOTALS: Readonly<Record<string, string>> = {
+  "auth-failed": "auth_failures_total",
+  damaged: "states_damaged_total",
+  "snapshot-file-failed": "snapshot_files_failed_total",
+  "state-differs": "state_differences_total",
 };
 
 /**
@@ -299,7 +311,11 @@ class NodeServer implements RunningServer {
       members,
       keyspaces: config.keyspaces,
       timing: { heartbeatMs, electionTimeoutMs },
-      raftLimits: RAFT_LIMITS,
+      raftLimits: {
+        ...RAFT_LIMITS,
+        retainedBytes: config.retainedBytes,
+        scrubMs: config.scrubMs,
+      },
       log: { segmentBytes: config.segmentBytes },
       checkpoints: {
         logBytesMax: config.checkpointBytes,
@@ -329,10 +345,9 @@ class NodeServer implements RunningServer {
   }
 
   #trace({ group, detail, mark }: TraceEvent): void {
-    if (mark === "auth-failed") {
-      this.#metrics.count("auth_failures_total");
-      this.#logger.warn({ detail }, mark);
-    } else this.#logger[OPERATORS_MARKS[mark] ?? "debug"]({ group, detail }, mark);
+    const total = TOTALS[mark];
+    if (total !== undefined) this.#metrics.count(total);
+    this.#logger[OPERATORS_MARKS[mark] ?? "debug"]({ group, detail }, mark);
   }
 
   stop(options: { readonly drain: boolean } = { drain: true }): Promise<void> {

@@ -28,6 +28,7 @@ export const DISK_CASES: readonly DiskCase[] = [
     run: using(async ({ disk }) => {
       assert.deepEqual(disk.list(), []);
       assert.equal(disk.size("a"), -1);
+      assert.ok(disk.room() > 0);
       assert.throws(() => disk.read("a", 0, 1), isDiskError("DISK_MISSING"));
     }),
   },

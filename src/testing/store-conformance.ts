@@ -44,6 +44,8 @@ export const STORE_CASES: readonly StoreCase[] = [
       assert.equal(textOf(store.get("b")), "2");
       assert.equal(store.has("b"), true);
       assert.equal(store.has("c"), false);
+      assert.equal(textOf(store.peek("b")), "2");
+      assert.equal(store.peek("c"), undefined);
       const all = [
         ["a", "1"],
         ["a\0", "between"],
@@ -206,6 +208,8 @@ function numbered(count: number, value: string): Record<string, string> {
 }
 
 function rowsOf(store: StateStore, from = "", to: string | null = null): [string, string][] {
+  const keys = [...store.rows(from, to)].map(([key]) => key);
+  assert.deepEqual([...store.keys(from, to)], keys);
   return [...store.rows(from, to)].map(([key, value]) => [key, toByteString(value)]);
 }
 

@@ -453,8 +453,8 @@ describe("the node", () => {
     expect(ask(target, "INFO", "replication")).toBe(
       "# Replication\r\nrole:master\r\nconnected_slaves:2\r\n" +
         "trefoil_keyspace0:name=default,model=singleLeader,role=leader,leader=n1,term=3," +
-        "commit_index=12,applied_index=12,last_index=13,lag_entries=0,lag_ms=0,halted=0,peer_n2=replicate:11,peer_n2_lag_entries=2,peer_n2_lag_ms=41\r\n" +
-        "trefoil_catalog:role=follower,leader=n2,term=1,commit_index=5,applied_index=5,last_index=5,lag_entries=0,lag_ms=20,halted=0\r\n",
+        "commit_index=12,applied_index=12,last_index=13,lag_entries=0,lag_ms=0,halted=0,damaged=0,peer_n2=replicate:11,peer_n2_lag_entries=2,peer_n2_lag_ms=41\r\n" +
+        "trefoil_catalog:role=follower,leader=n2,term=1,commit_index=5,applied_index=5,last_index=5,lag_entries=0,lag_ms=20,halted=0,damaged=0\r\n",
     );
     const all = String(ask(target, "INFO"));
     for (const line of [

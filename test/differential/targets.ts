@@ -287,6 +287,7 @@ export function serverView(session: ClientSession, keyspace: TestKeyspace): Serv
         lagMs: 0,
         ...keyspace.state.counts,
         halted: null,
+        damaged: null,
         peers: [{ node: "n2", matchIndex: 11, state: "replicate", lagEntries: 2, lagMs: 40.5 }],
       },
     ],
@@ -303,6 +304,7 @@ export function serverView(session: ClientSession, keyspace: TestKeyspace): Serv
       expiring: 0,
       collections: 0,
       halted: null,
+      damaged: null,
       peers: [],
     }),
   };

@@ -10,8 +10,11 @@ interface Row {
   readonly sign: RegExp;
 }
 
-/** Planted mistakes, the story that brings each to light, and how. */
-const ROWS: Readonly<Record<MutantId, Row>> = {
+/**
+ * Planted mistakes of the protocol, the story that brings each to light, and how. Those of the
+ * state are the simulator's.
+ */
+const ROWS: Readonly<Partial<Record<MutantId, Row>>> = {
   L1: { scenario: "vote-survives-restart", sign: /election safety: n1 and n2 lead term 1/ },
   L2: { scenario: "vote-survives-restart", sign: /election safety: n1 and n2 lead term 1/ },
   L3: { scenario: "torn-disk", sign: /leader completeness: n2 of term 2 lacks 5/ },
@@ -31,10 +34,12 @@ const ROWS: Readonly<Record<MutantId, Row>> = {
   L21: { scenario: "forward-repeated-once", sign: /GET n => "([3-9])" @(7|8)/ },
 };
 
-const IDS = Object.keys(MUTANTS) as MutantId[];
+const IDS = (Object.keys(MUTANTS) as MutantId[]).filter((id) => !id.startsWith("S"));
 
 test.each(IDS)("%s is brought to light", (id) => {
-  const { scenario, sign } = ROWS[id];
+  const row = ROWS[id];
+  if (row === undefined) throw new Error(`no story for ${id}`);
+  const { scenario, sign } = row;
   const blocks = read(scenario);
   expect(transcript(blocks, null)).not.toMatch(sign);
   expect(transcript(blocks, id)).toMatch(sign);

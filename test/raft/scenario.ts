@@ -350,14 +350,16 @@ function describeMessage(message: SingleLeaderMessage): string {
       return `forward term=${message.term} stream=${message.stream} count=${message.count} items=${message.items.map((item) => item.kind).join(",")}`;
     case "forwardReply":
       return `forwardReply term=${message.term} stream=${message.stream} count=${message.count} answers=${message.answers.length}`;
+    case "offerSnapshot":
+      return `offerSnapshot term=${message.term} last=${message.id.index}.${message.id.term}`;
     case "installSnapshot":
-      return `installSnapshot term=${message.term} last=${message.lastIndex}.${message.lastTerm} chunk=${message.chunk}${message.done ? " done" : ""}`;
+      return `installSnapshot term=${message.term} last=${message.id.index}.${message.id.term} at=${message.offset}${message.done ? " done" : ""}`;
     case "transferRequest":
       return `transferRequest term=${message.term} to=${message.to || "any"}`;
     case "transferReply":
       return `transferReply term=${message.term} ${message.verdict}${message.reason === "" ? "" : `: ${message.reason}`}`;
     case "snapshotReply":
-      return `snapshotReply term=${message.term} next=${message.next}${message.installed ? " installed" : ""}`;
+      return `snapshotReply term=${message.term} at=${message.offset}${message.installed ? " installed" : ""}`;
     default:
       return `${message.kind} term=${message.term}`;
   }

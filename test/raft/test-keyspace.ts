@@ -1,3 +1,4 @@
+import { NO_ROWS } from "../../src/core/base/row-hash.ts";
 import { commandMachine } from "../../src/core/commands/command-machine.ts";
 import type { Reply } from "../../src/core/contract/reply.ts";
 import { MemoryStore } from "../../src/core/log/memory-store.ts";
@@ -5,11 +6,13 @@ import { Memtable } from "../../src/core/log/memtable.ts";
 import { ChangeLog } from "../../src/core/replication/single-leader/change-log.ts";
 import { KeyspaceState } from "../../src/core/replication/single-leader/keyspace-state.ts";
 import { NO_KEYS } from "../../src/core/replication/single-leader/rows.ts";
+import { StateRows } from "../../src/core/replication/single-leader/state-rows.ts";
 
 /** One keyspace in memory, to which commands are applied as if each were the log's next entry. */
 export class TestKeyspace {
   readonly memtable = new Memtable(new MemoryStore());
-  readonly state = new KeyspaceState(this.memtable, "p", NO_KEYS, new ChangeLog());
+  readonly rows = new StateRows(this.memtable, "p", "q", NO_ROWS);
+  readonly state = new KeyspaceState(this.rows, "p", NO_KEYS, new ChangeLog());
   index = 0;
   /** Log time. */
   time = 0;

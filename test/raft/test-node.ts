@@ -1,4 +1,5 @@
 import { concatBytes, encodeUtf8 } from "../../src/core/base/bytes.ts";
+import { crc32 } from "../../src/core/base/hash.ts";
 import type { MutantId } from "../../src/core/base/mutants.ts";
 import { Prng } from "../../src/core/base/prng.ts";
 import type { GroupCall, GroupReply } from "../../src/core/contract/group.ts";
@@ -9,6 +10,7 @@ import type { LogRecord } from "../../src/core/contract/record.ts";
 import type { TraceEvent } from "../../src/core/contract/trace.ts";
 import { MemoryStore } from "../../src/core/log/memory-store.ts";
 import { Memtable } from "../../src/core/log/memtable.ts";
+import { SnapshotFiles } from "../../src/core/log/snapshot-file.ts";
 import {
   RAFT_LIMITS,
   type RaftLimits,
@@ -16,6 +18,7 @@ import {
   type SingleLeaderVocabulary,
 } from "../../src/core/replication/single-leader/raft.ts";
 import { Replica } from "../../src/core/replication/single-leader/replica.ts";
+import { MemoryDisk } from "../../src/testing/sim/memory-disk.ts";
 import { toyMachine } from "./toy-machine.ts";
 
 type V = SingleLeaderVocabulary;
@@ -46,6 +49,9 @@ export interface NodeSettings {
 export class TestNode {
   readonly name: NodeId;
   readonly store: MemoryStore = new MemoryStore();
+  /** Holds the files of snapshots, and nothing else. */
+  readonly fileDisk = new MemoryDisk();
+  #files: SnapshotFiles = this.#newFiles();
   readonly #settings: NodeSettings;
   readonly #ports: NodePorts;
   /** Records on disk since the last checkpoint, in order. */
@@ -114,13 +120,25 @@ export class TestNode {
       this.#checkpointWanted = true;
     };
     const boot = `${name}#${this.#boots}`;
-    const parts = { memtable: this.#memtable, store: this.store, machine: toyMachine };
+    this.#files = this.#newFiles();
+    const files = this.#files;
+    const parts = { memtable: this.#memtable, store: this.store, files, machine: toyMachine };
     const replica = new Replica(options, { ...parts, requestCheckpoint, boot }, this.now);
     for (const { group, type, parts: bytes } of this.#disk) {
       replica.replay({ group, type, body: concatBytes(bytes) });
     }
     replica.restored(this.now);
     this.#replica = replica;
+  }
+
+  #newFiles(): SnapshotFiles {
+    let op = 0;
+    const nextOp = () => {
+      op += 1;
+      return op;
+    };
+    this.fileDisk.crash({ kind: "lose" });
+    return new SnapshotFiles({ disk: this.fileDisk, checksum: crc32, nextOp });
   }
 
   /** The process dies: what is not synced is lost. */
@@ -138,6 +156,8 @@ export class TestNode {
     if (batch !== null) this.#pending.push(batch);
     this.#release(immediate);
     this.#releaseEmpty();
+    // The files of snapshots are written at once: nothing is promised on the strength of them.
+    for (const completion of this.fileDisk.drain()) this.#files.onDisk(completion);
   }
 
   call(ticket: number, command: GroupCall): void {

@@ -25,6 +25,13 @@ const ORACLES: Readonly<Record<MutantId, readonly string[]>> = {
   L54: ["freshness"],
   L55: ["freshness"],
   L56: ["freshness"],
+  S1: ["snapshot-durability"],
+  S2: ["snapshot-truth", "state-divergence"],
+  S3: ["needless-rebuild"],
+  S4: ["snapshot-truth", "convergence", "liveness"],
+  S5: ["convergence"],
+  S6: ["needless-rebuild"],
+  S7: ["damaged-state"],
 };
 
 describe("planted mistakes", () => {

@@ -69,6 +69,7 @@ function groupFields(group: GroupStatus): string {
     `lag_entries=${group.lagEntries}`,
     `lag_ms=${group.lagMs === null ? "" : Math.round(group.lagMs)}`,
     `halted=${group.halted === null ? 0 : 1}`,
+    `damaged=${group.damaged === null ? 0 : 1}`,
   ];
   for (const peer of group.peers) {
     const name = `peer_${peer.node}`;

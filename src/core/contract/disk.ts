@@ -13,6 +13,11 @@ export interface Disk {
   list(): readonly string[];
   /** Bytes of a file; -1 where there is none. */
   size(name: string): number;
+  /**
+   * About how many bytes more it takes. For what can wait until there is room; nobody may rely on
+   * it, since others use the same disk.
+   */
+  room(): number;
   /** Up to `length` bytes from `at`; fewer at the end of the file. Throws `DiskError`. */
   read(name: string, at: number, length: number): Uint8Array;
   /**

@@ -89,6 +89,12 @@ export const ERRORS = {
     meaning:
       "This keyspace is halted on this node because applying an entry failed (GEN5). The node's log has the reason; other keyspaces go on.",
   },
+  REBUILDING: {
+    outcome: "not-applied",
+    retryable: true,
+    meaning:
+      "This node found its copy of the keyspace to be wrong and is having it replaced by another node's (STO7). Ask another node, or this one for a linearizable read, which the leader answers.",
+  },
   SESSION_EXPIRED: {
     outcome: "not-applied",
     retryable: true,

@@ -135,6 +135,8 @@ export interface GroupStatus {
   readonly collections: number;
   /** Why the keyspace is halted here, if it is (GEN5). */
   readonly halted: string | null;
+  /** Why this replica's state is known to be wrong, until another's takes its place (STO7). */
+  readonly damaged: string | null;
   /** On the leader: what it knows of each other voter. */
   readonly peers: readonly PeerStatus[];
 }

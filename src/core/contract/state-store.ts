@@ -15,8 +15,15 @@ export type Row = readonly [key: ByteString, value: Uint8Array];
 export interface StateStore {
   get(key: ByteString): Uint8Array | undefined;
   has(key: ByteString): boolean;
+  /**
+   * As `get`, but a damaged row comes as it is: for one that is about to be replaced, whose hash
+   * will tell (STO7).
+   */
+  peek(key: ByteString): Uint8Array | undefined;
   /** Rows with from ≤ key < to in order; `to` null means to the end. Valid until the next turn. */
   rows(from: ByteString, to: ByteString | null): Iterable<Row>;
+  /** The keys of `rows`; no value is looked at, so that a damaged one does not matter. */
+  keys(from: ByteString, to: ByteString | null): Iterable<ByteString>;
   /** The log position that the last finished commit carries: replay starts there. 0 at first. */
   readonly position: LogPosition;
   /**

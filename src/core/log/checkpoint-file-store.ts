@@ -159,12 +159,20 @@ export class CheckpointFileStore implements StateStore {
     return this.#rows.get(key);
   }
 
+  peek(key: ByteString): Uint8Array | undefined {
+    return this.#rows.get(key);
+  }
+
   has(key: ByteString): boolean {
     return this.#rows.has(key);
   }
 
   rows(from: ByteString, to: ByteString | null): Iterable<Row> {
     return this.#rows.entries(from, to);
+  }
+
+  keys(from: ByteString, to: ByteString | null): Iterable<ByteString> {
+    return this.#rows.keys(from, to);
   }
 
   begin(position: LogPosition, changes: Iterator<Change>): void {

@@ -47,12 +47,20 @@ export class MemoryStore implements StateStore {
     return before === undefined ? this.#rows.get(key) : (before ?? undefined);
   }
 
+  peek(key: ByteString): Uint8Array | undefined {
+    return this.get(key);
+  }
+
   has(key: ByteString): boolean {
     return this.get(key) !== undefined;
   }
 
   rows(from: ByteString, to: ByteString | null): Iterable<Row> {
     return this.#rowsAsOf(this.#commit?.before ?? null, from, to);
+  }
+
+  *keys(from: ByteString, to: ByteString | null): Generator<ByteString> {
+    for (const [key] of this.rows(from, to)) yield key;
   }
 
   begin(position: LogPosition, changes: Iterator<Change>): void {

@@ -15,12 +15,20 @@ class SlowStore implements StateStore {
     return this.#rows.get(key);
   }
 
+  peek(key: ByteString): Uint8Array | undefined {
+    return this.#rows.get(key);
+  }
+
   has(key: ByteString): boolean {
     return this.#rows.has(key);
   }
 
   rows(from: ByteString, to: ByteString | null): Iterable<Row> {
     return this.#rows.entries(from, to);
+  }
+
+  keys(from: ByteString, to: ByteString | null): Iterable<ByteString> {
+    return this.#rows.keys(from, to);
   }
 
   begin(position: number, changes: Iterator<readonly [ByteString, Uint8Array | null]>): void {
@@ -83,6 +91,9 @@ describe("Memtable", () => {
           apply(one, memtable, store, model);
           expect(contents(memtable, "", null)).toEqual(sorted(model, "", null));
           expect(contents(memtable, from, to)).toEqual(sorted(model, from, to));
+          expect([...memtable.keys(from, to)]).toEqual(
+            contents(memtable, from, to).map(([k]) => k),
+          );
           expect(memtable.get(from)?.[0]).toBe(model.get(from));
           expect(memtable.has(from)).toBe(model.has(from));
         }

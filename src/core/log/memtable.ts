@@ -68,6 +68,19 @@ export class Memtable {
     else this.#bytes += value.length - (old?.length ?? 0);
   }
 
+  /** As `put`, for who needs what the key held before; undefined if it had no value. */
+  exchange(key: ByteString, value: Uint8Array): Uint8Array | undefined {
+    const old = this.#active.get(key);
+    this.#active.set(key, value);
+    if (old !== undefined) {
+      this.#bytes += value.length - (old?.length ?? 0);
+      return old ?? undefined;
+    }
+    this.#bytes += ROW_BYTES + key.length + value.length;
+    const frozen = this.#frozen?.get(key);
+    return frozen === undefined ? this.#store.peek(key) : (frozen ?? undefined);
+  }
+
   /** True if the key had a value. */
   delete(key: ByteString): boolean {
     const isBelow = this.#isBelow(key);
@@ -88,7 +101,7 @@ export class Memtable {
   /** Deletes the keys with from ≤ key < to and returns how many; `to` null means to the end. */
   deleteRange(from: ByteString, to: ByteString | null): number {
     const keys: ByteString[] = [];
-    for (const [key] of this.rows(from, to)) keys.push(key);
+    for (const key of this.keys(from, to)) keys.push(key);
     for (const key of keys) this.delete(key);
     return keys.length;
   }
@@ -101,6 +114,16 @@ export class Memtable {
     }
     if (this.#active.size > 0) rows = overlay(this.#active.entries(from, to), rows);
     return rows;
+  }
+
+  /** The keys of `rows`, without reading a value from the store. */
+  keys(from: ByteString, to: ByteString | null): Iterable<ByteString> {
+    let keys: Iterable<ByteString> = this.#store.keys(from, to);
+    if (this.#frozen !== null && this.#frozen.size > 0) {
+      keys = overlayKeys(this.#frozen.entries(from, to), keys);
+    }
+    if (this.#active.size > 0) keys = overlayKeys(this.#active.entries(from, to), keys);
+    return keys;
   }
 
   /** Sets the changes aside for a checkpoint. The one before must be done. */
@@ -159,6 +182,26 @@ function* overlay(upper: Iterator<Change>, lower: Iterable<Row>): Generator<Row>
   while (!change.done) {
     const [key, value] = change.value;
     if (value !== null) yield [key, value];
+    change = upper.next();
+  }
+}
+
+function* overlayKeys(upper: Iterator<Change>, lower: Iterable<ByteString>): Generator<ByteString> {
+  let change = upper.next();
+  for (const key of lower) {
+    while (!change.done && change.value[0] < key) {
+      if (change.value[1] !== null) yield change.value[0];
+      change = upper.next();
+    }
+    if (change.done || change.value[0] !== key) {
+      yield key;
+      continue;
+    }
+    if (change.value[1] !== null) yield key;
+    change = upper.next();
+  }
+  while (!change.done) {
+    if (change.value[1] !== null) yield change.value[0];
     change = upper.next();
   }
 }

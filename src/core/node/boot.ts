@@ -17,6 +17,7 @@ import {
 import { LogWriter, type LogWriterOptions } from "../log/log-writer.ts";
 import { Memtable } from "../log/memtable.ts";
 import { recoverLog } from "../log/recovery.ts";
+import { SnapshotFiles } from "../log/snapshot-file.ts";
 import type { RaftLimits, RaftTiming } from "../replication/single-leader/raft.ts";
 import { Node } from "./node.ts";
 import { type LoopParts, type LoopPorts, OrderingLoop } from "./ordering-loop.ts";
@@ -132,12 +133,13 @@ export function boot(options: NodeOptions, parts: BootParts): OrderingLoop {
   const requestCheckpoint = () => {
     checkpointer?.request();
   };
-  const node = new Node(options, { memtable, store, requestCheckpoint }, now);
+  const files = new SnapshotFiles({ disk, checksum, nextOp });
+  const node = new Node(options, { memtable, store, files, requestCheckpoint }, now);
   replay(node, recovery.records, now);
   const beforeFreeze = () => node.beforeFreeze();
   const volumes = staggered(options);
   checkpointer = new Checkpointer({ memtable, store, log, beforeFreeze, ...volumes });
-  return new OrderingLoop({ node, log, store, checkpointer, ports });
+  return new OrderingLoop({ node, log, store, files, checkpointer, ports });
 }
 
 /**

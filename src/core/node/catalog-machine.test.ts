@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeUtf8 } from "../base/bytes.ts";
+import { NO_ROWS } from "../base/row-hash.ts";
 import type { CatalogCall } from "../commands/keyspaces.ts";
 import { LIMITS } from "../commands/limits.ts";
 import {
@@ -14,6 +15,7 @@ import { Memtable } from "../log/memtable.ts";
 import { ChangeLog } from "../replication/single-leader/change-log.ts";
 import { KeyspaceState } from "../replication/single-leader/keyspace-state.ts";
 import { NO_KEYS } from "../replication/single-leader/rows.ts";
+import { StateRows } from "../replication/single-leader/state-rows.ts";
 import {
   decodeCatalogCall,
   decodeKeyspace,
@@ -23,7 +25,8 @@ import {
 import { catalogMachine, EMPTY_CATALOG, readCatalog } from "./catalog-machine.ts";
 
 function rows(): KeyspaceState {
-  return new KeyspaceState(new Memtable(new MemoryStore()), "p", NO_KEYS, new ChangeLog());
+  const stored = new StateRows(new Memtable(new MemoryStore()), "p", "q", NO_ROWS);
+  return new KeyspaceState(stored, "p", NO_KEYS, new ChangeLog());
 }
 
 function plain(reply: Reply): unknown {

@@ -15,6 +15,7 @@ import type { Input, Protocol } from "../contract/protocol.ts";
 import type { RecoveredRecord } from "../contract/record.ts";
 import type { StateStore } from "../contract/state-store.ts";
 import type { Memtable } from "../log/memtable.ts";
+import type { SnapshotFiles } from "../log/snapshot-file.ts";
 import type { RaftLimits } from "../replication/single-leader/raft.ts";
 import { Replica } from "../replication/single-leader/replica.ts";
 import { groupEnd, groupPrefix } from "../replication/single-leader/rows.ts";
@@ -32,6 +33,7 @@ import type { NodeCommand, NodeStatus, NodeVocabulary } from "./vocabulary.ts";
 export interface NodeParts {
   readonly memtable: Memtable;
   readonly store: StateStore;
+  readonly files: SnapshotFiles;
   readonly requestCheckpoint: () => void;
 }
 
@@ -116,10 +118,8 @@ export class Node implements Protocol<NodeVocabulary> {
     const limits = this.#limits;
     const voters = this.#voters;
     const raft = { group: id, node, voters, timing, limits, prng, trace, traced, mutant };
-    const { memtable, store, requestCheckpoint } = this.#parts;
     const machine = id === CATALOG_GROUP ? catalogMachine : commandMachine;
-    const parts = { memtable, store, machine, requestCheckpoint, boot };
-    const replica = new Replica(raft, parts, this.#now);
+    const replica = new Replica(raft, { ...this.#parts, machine, boot }, this.#now);
     replica.setWallClock(this.#wallMs);
     const out = new GroupOut(id, (ticket, reply, emitter) => {
       if (EnsuredKeyspaces.isOwn(ticket)) this.#ensured.onReply(ticket, reply.reply, this.#now);

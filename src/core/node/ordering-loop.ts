@@ -27,6 +27,7 @@ export interface LoopParts {
   readonly node: Node;
   readonly log: LogWriter;
   readonly store: StateStore & DiskClient;
+  readonly files: DiskClient;
   readonly checkpointer: Checkpointer;
   readonly ports: LoopPorts;
 }
@@ -91,7 +92,8 @@ export class OrderingLoop {
 
   /** Set when a write or sync has failed: the node must stop, and nothing is tried again (STO8). */
   get failure(): DiskError | null {
-    return this.#parts.log.failure ?? this.#parts.store.failure;
+    const { log, store, files } = this.#parts;
+    return log.failure ?? store.failure ?? files.failure;
   }
 
   push(input: Input<NodeVocabulary>): void {
@@ -150,9 +152,9 @@ export class OrderingLoop {
   #takeCompletions(): void {
     const completions = this.#completions;
     this.#completions = [];
-    const { log, store } = this.#parts;
+    const { log, store, files } = this.#parts;
     for (const completion of completions) {
-      const known = log.onDisk(completion) || store.onDisk(completion);
+      const known = log.onDisk(completion) || store.onDisk(completion) || files.onDisk(completion);
       assert(known, "nobody submitted this disk operation", completion.op);
     }
     this.#releaseWritten();

@@ -61,6 +61,11 @@ const answer = fc.record({
   ),
 });
 
+const rowHash = fc
+  .tuple(u32, u32)
+  .map((lanes) => lanes.map((lane) => lane.toString(16).padStart(8, "0")).join(""));
+const snapshotId = fc.record({ index: u48, term: u48, hash: rowHash });
+
 const message: fc.Arbitrary<SingleLeaderMessage> = fc.oneof(
   fc.record({
     kind: fc.constant("requestVote" as const),
@@ -103,26 +108,44 @@ const message: fc.Arbitrary<SingleLeaderMessage> = fc.oneof(
     appliedIndex: u48,
   }),
   fc.record({
+    kind: fc.constant("offerSnapshot" as const),
+    term: u48,
+    id: snapshotId,
+    fresh: fc.boolean(),
+  }),
+  fc.record({
     kind: fc.constant("installSnapshot" as const),
     term: u48,
-    lastIndex: u48,
-    lastTerm: u48,
-    stream: u48,
-    chunk: u32,
+    id: snapshotId,
+    offset: u48,
+    crc: u32,
     rows: bytes,
     done: fc.boolean(),
-    round: u48,
   }),
   fc.record({
     kind: fc.constant("snapshotReply" as const),
     term: u48,
-    stream: u48,
-    next: u32,
+    id: snapshotId,
+    offset: u48,
     installed: fc.boolean(),
-    lastIndex: u48,
-    round: u48,
-    boot: u48,
-    stamp: u48,
+  }),
+  fc.record({
+    kind: fc.constant("requestSnapshot" as const),
+    term: u48,
+    fromIndex: u48,
+  }),
+  fc.record({
+    kind: fc.constant("stateHash" as const),
+    term: u48,
+    index: u48,
+    hash: rowHash,
+    agreed: fc.boolean(),
+  }),
+  fc.record({
+    kind: fc.constant("stateHashReply" as const),
+    term: u48,
+    index: u48,
+    hash: rowHash,
   }),
   fc.record({ kind: fc.constant("timeoutNow" as const), term: u48 }),
   fc.record({
@@ -188,14 +211,21 @@ describe("peer codec", () => {
   });
 
   test("instants become whole milliseconds, and none becomes 0", () => {
-    const reply = { kind: "snapshotReply", term: 1, stream: 1, next: 0, installed: false } as const;
+    const reply = { kind: "appendReply", term: 1, success: true, matchIndex: 0 } as const;
+    const rest = {
+      hintIndex: 0,
+      hintTerm: 0,
+      refusedIndex: 0,
+      round: 0,
+      boot: 0,
+      wallMs: 0,
+      appliedIndex: 0,
+    };
     const stamps = [1.9, -3, Number.NEGATIVE_INFINITY].map((stamp) => {
-      const encoded = encodeMessages([
-        { group: 1, message: { ...reply, lastIndex: 0, round: 0, boot: 0, stamp } },
-      ]);
+      const encoded = encodeMessages([{ group: 1, message: { ...reply, ...rest, stamp } }]);
       return decodeMessages(encoded)[0]?.message;
     });
-    expect(stamps.map((decoded) => decoded?.kind === "snapshotReply" && decoded.stamp)).toEqual([
+    expect(stamps.map((decoded) => decoded?.kind === "appendReply" && decoded.stamp)).toEqual([
       1, 0, 0,
     ]);
   });

@@ -1,5 +1,11 @@
 import { unreachable } from "../base/assert.ts";
 import { ByteReader, ByteWriter, FormatError } from "../base/bytes.ts";
+import {
+  decodeRowHash,
+  encodeRowHash,
+  ROW_HASH_BYTES,
+  type RowHashText,
+} from "../base/row-hash.ts";
 import type { LogPlace } from "../contract/group.ts";
 import { readReply, writeReply } from "../contract/reply.ts";
 import type { NodeMessage } from "../node/vocabulary.ts";
@@ -10,6 +16,7 @@ import type {
   ForwardItem,
   SingleLeaderMessage,
 } from "../replication/single-leader/messages.ts";
+import type { SnapshotId } from "../replication/single-leader/rows.ts";
 
 /**
  * The peers' messages as bytes: all messages of one turn to one peer, one after the other, each
@@ -21,8 +28,12 @@ const TAGS = [
   "vote",
   "appendEntries",
   "appendReply",
+  "offerSnapshot",
   "installSnapshot",
   "snapshotReply",
+  "requestSnapshot",
+  "stateHash",
+  "stateHashReply",
   "timeoutNow",
   "forward",
   "forwardReply",
@@ -124,22 +135,28 @@ function writeMessage(writer: ByteWriter, message: SingleLeaderMessage): void {
       writeInstant(writer, message.stamp);
       writer.u48(message.wallMs);
       return writer.u48(message.appliedIndex);
+    case "offerSnapshot":
+      writeSnapshotId(writer, message.id);
+      return writer.u8(message.fresh ? 1 : 0);
     case "installSnapshot":
-      writer.u48(message.lastIndex);
-      writer.u48(message.lastTerm);
-      writer.u48(message.stream);
-      writer.u32(message.chunk);
+      writeSnapshotId(writer, message.id);
+      writer.u48(message.offset);
+      writer.u32(message.crc);
       writer.u8(message.done ? 1 : 0);
-      writer.u48(message.round);
       return writer.bytes(message.rows);
     case "snapshotReply":
-      writer.u48(message.stream);
-      writer.u32(message.next);
-      writer.u8(message.installed ? 1 : 0);
-      writer.u48(message.lastIndex);
-      writer.u48(message.round);
-      writer.u48(message.boot);
-      return writeInstant(writer, message.stamp);
+      writeSnapshotId(writer, message.id);
+      writer.u48(message.offset);
+      return writer.u8(message.installed ? 1 : 0);
+    case "requestSnapshot":
+      return writer.u48(message.fromIndex);
+    case "stateHash":
+      writer.u48(message.index);
+      writer.raw(encodeRowHash(message.hash));
+      return writer.u8(message.agreed ? 1 : 0);
+    case "stateHashReply":
+      writer.u48(message.index);
+      return writer.raw(encodeRowHash(message.hash));
     case "timeoutNow":
       return;
     case "forward":
@@ -220,30 +237,38 @@ function readMessage(
         wallMs: reader.u48(),
         appliedIndex: reader.u48(),
       };
+    case "offerSnapshot":
+      return { kind, term, id: readSnapshotId(reader), fresh: reader.u8() === 1 };
     case "installSnapshot":
       return {
         kind,
         term,
-        lastIndex: reader.u48(),
-        lastTerm: reader.u48(),
-        stream: reader.u48(),
-        chunk: reader.u32(),
+        id: readSnapshotId(reader),
+        offset: reader.u48(),
+        crc: reader.u32(),
         done: reader.u8() === 1,
-        round: reader.u48(),
         rows: reader.bytes(),
       };
     case "snapshotReply":
       return {
         kind,
         term,
-        stream: reader.u48(),
-        next: reader.u32(),
+        id: readSnapshotId(reader),
+        offset: reader.u48(),
         installed: reader.u8() === 1,
-        lastIndex: reader.u48(),
-        round: reader.u48(),
-        boot: reader.u48(),
-        stamp: readInstant(reader),
       };
+    case "requestSnapshot":
+      return { kind, term, fromIndex: reader.u48() };
+    case "stateHash":
+      return {
+        kind,
+        term,
+        index: reader.u48(),
+        hash: readRowHash(reader),
+        agreed: reader.u8() === 1,
+      };
+    case "stateHashReply":
+      return { kind, term, index: reader.u48(), hash: readRowHash(reader) };
     case "timeoutNow":
       return { kind, term };
     case "forward": {
@@ -282,6 +307,20 @@ function readMessage(
     default:
       return unreachable(kind);
   }
+}
+
+function writeSnapshotId(writer: ByteWriter, id: SnapshotId): void {
+  writer.u48(id.index);
+  writer.u48(id.term);
+  writer.raw(encodeRowHash(id.hash));
+}
+
+function readSnapshotId(reader: ByteReader): SnapshotId {
+  return { index: reader.u48(), term: reader.u48(), hash: readRowHash(reader) };
+}
+
+function readRowHash(reader: ByteReader): RowHashText {
+  return decodeRowHash(reader.raw(ROW_HASH_BYTES));
 }
 
 /** Instants are only ever compared with their own node's clock: whole milliseconds will do. */

@@ -89,6 +89,11 @@ export class NodeDisk implements Disk {
     return stat?.size ?? -1;
   }
 
+  room(): number {
+    const { bavail, bsize } = attempt("statfs", () => fs.statfsSync(this.#directory));
+    return bavail * bsize;
+  }
+
   read(name: string, at: number, length: number): Uint8Array {
     return attempt(`read ${name}`, () => {
       const fd = this.#open(name);

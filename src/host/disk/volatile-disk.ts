@@ -70,6 +70,11 @@ export class VolatileDisk implements Disk {
     return this.#files.get(name)?.size ?? -1;
   }
 
+  /** Memory is bounded by what the databases in it hold. */
+  room(): number {
+    return Number.MAX_SAFE_INTEGER;
+  }
+
   read(name: string, at: number, length: number): Uint8Array {
     const file = this.#files.get(name);
     if (file === undefined) throw missing(name);

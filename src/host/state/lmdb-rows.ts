@@ -55,6 +55,18 @@ export function* rowsIn(
   }
 }
 
+/** The keys of `rowsIn`. */
+export function* keysIn(
+  env: Env,
+  transaction: Transaction,
+  from: ByteString,
+  to: ByteString | null,
+): Generator<ByteString> {
+  const end = to === null ? POSITION_KEY : keyOf(to);
+  const start = from.length === 0 ? {} : { start: keyOf(from) };
+  for (const key of env.getKeys({ ...start, end, transaction })) yield key.toString("latin1");
+}
+
 /** A key as LMDB has it. */
 export function keyOf(key: ByteString): Buffer {
   return Buffer.from(key, "latin1");
@@ -71,6 +83,11 @@ export function rowOf(stored: Buffer, value: Uint8Array): Buffer {
 /** The key is part of it: a row that was written to another one's place is damage too. */
 function checksumOf(stored: Buffer, row: Buffer): number {
   return crc32(row.subarray(CHECKSUM_BYTES), crc32(stored));
+}
+
+/** The value of a row, damaged or not. */
+export function uncheckedIn(row: Buffer): Uint8Array {
+  return row.subarray(CHECKSUM_BYTES);
 }
 
 /** The value of a row; throws `CheckpointError` where it is damaged. */

@@ -16,10 +16,12 @@ import { diskError } from "../disk/disk-errors.ts";
 import {
   type Env,
   keyOf,
+  keysIn,
   POSITION_KEY,
   rowOf,
   rowsIn,
   STATE_DIRECTORY,
+  uncheckedIn,
   View,
   valueIn,
 } from "./lmdb-rows.ts";
@@ -181,6 +183,11 @@ export class LmdbStore implements StateStore {
     return row === undefined ? undefined : valueIn(stored, row);
   }
 
+  peek(key: ByteString): Uint8Array | undefined {
+    const row = this.#getRaw(keyOf(key));
+    return row === undefined ? undefined : uncheckedIn(row);
+  }
+
   has(key: ByteString): boolean {
     return this.#getRaw(keyOf(key)) !== undefined;
   }
@@ -191,6 +198,10 @@ export class LmdbStore implements StateStore {
 
   rows(from: ByteString, to: ByteString | null): Iterable<Row> {
     return rowsIn(this.#env, this.#view.transaction, from, to);
+  }
+
+  keys(from: ByteString, to: ByteString | null): Iterable<ByteString> {
+    return keysIn(this.#env, this.#view.transaction, from, to);
   }
 
   begin(position: LogPosition, changes: Iterator<Change>): void {

@@ -76,7 +76,10 @@ export class Cluster {
     );
     this.network.onSent = (from, to, messages) => this.#onSent(from, to, messages);
     this.nodes = ids.map((id, i) => this.#makeNode(id, ids, i));
-    for (const node of this.nodes) this.#byId.set(node.id, node);
+    for (const node of this.nodes) {
+      this.#byId.set(node.id, node);
+      node.disk.fullPermille = options.faults.fullPermille;
+    }
   }
 
   #makeNode(id: NodeId, members: readonly NodeId[], index: number): SimNode {
@@ -91,6 +94,7 @@ export class Cluster {
       prng: streamOf(seed, "node", index),
       diskPrng: streamOf(seed, "disk", index),
       send: (from, to, messages) => this.network.send(from, to, messages),
+      onTrace: (event) => this.invariants.onTrace(event),
       onBoot: (node) => {
         this.invariants.onBoot(node, this.now);
         this.#hintAround(node, true);
@@ -176,7 +180,10 @@ export class Cluster {
   calm(nodes: readonly NodeId[]): void {
     this.#calm = true;
     this.network.calm();
-    for (const id of nodes) this.node(id).disk.options = CALM_DISK;
+    for (const id of nodes) {
+      this.node(id).disk.options = CALM_DISK;
+      this.node(id).disk.fullPermille = 0;
+    }
     this.join(nodes);
     for (const node of nodes) {
       for (const peer of nodes) if (node !== peer) this.#hint(this.node(node), peer);

@@ -1,5 +1,6 @@
 import type { Prng } from "../../core/base/prng.ts";
 import type { NodeMessage } from "../../core/node/vocabulary.ts";
+import { BitRot } from "./bit-rot.ts";
 import type { Cluster, ClusterListener } from "./cluster.ts";
 import { Figure8 } from "./figure-8.ts";
 import { Operator } from "./operator.ts";
@@ -24,6 +25,7 @@ export class Faults implements ClusterListener {
   readonly #figure8: Figure8 | null;
   /** Not a fault, but as little announced. */
   readonly operator: Operator;
+  readonly #rot: BitRot;
 
   constructor(cluster: Cluster, prng: Prng) {
     this.#cluster = cluster;
@@ -32,16 +34,18 @@ export class Faults implements ClusterListener {
     this.#directors = new Set(this.#options.directors);
     this.operator = new Operator(cluster, prng);
     const scripted = this.#directors.has("figure-8") && cluster.nodes.length === 5;
+    this.#rot = new BitRot(cluster, prng.split(1));
     this.#figure8 = scripted ? new Figure8(cluster, prng) : null;
   }
 
   /** Faults injected so far. */
   get injected(): number {
-    return this.#injected + (this.#figure8?.injected ?? 0);
+    return this.#injected + (this.#figure8?.injected ?? 0) + this.#rot.injected;
   }
 
   start(): void {
     this.#cluster.listeners.push(this);
+    this.#rot.start();
     if (this.#figure8 !== null) {
       this.#figure8.start();
       return;
@@ -60,13 +64,24 @@ export class Faults implements ClusterListener {
   stop(): void {
     this.#active = false;
     this.#figure8?.stop();
+    this.#rot.stop();
     const at = this.#cluster.listeners.indexOf(this);
     if (at >= 0) this.#cluster.listeners.splice(at, 1);
     for (const node of this.#cluster.nodes) node.disk.onCarriedOut = () => {};
   }
 
-  onSent(from: SimNode, _to: SimNode, messages: readonly NodeMessage[]): void {
+  onSent(from: SimNode, to: SimNode, messages: readonly NodeMessage[]): void {
     if (!this.#active) return;
+    const isInstalled = messages.some(
+      ({ message }) => message.kind === "snapshotReply" && message.installed,
+    );
+    if (isInstalled && this.#directors.has("around-snapshot") && this.#prng.chance(1, 4)) {
+      return this.#crash(from, "right after acknowledging a snapshot", this.#briefly());
+    }
+    const isSnapshot = messages.some(
+      ({ message }) => message.kind === "installSnapshot" || message.kind === "snapshotReply",
+    );
+    if (isSnapshot && this.#takes("around-snapshot")) return this.#aroundSnapshot(from, to);
     const grants = messages.some(
       ({ message }) => message.kind === "vote" && message.granted && !message.preVote,
     );
@@ -79,6 +94,27 @@ export class Faults implements ClusterListener {
     // `crashNow` silences the rest of the turn: no other peer gets what this one got.
     if (appends && this.#takes("leader-after-one-send")) {
       this.#crash(from, "after sending to one peer", this.#briefly());
+    }
+  }
+
+  /** A snapshot is on its way: one of its ends dies, or their link, or the leader is cut off. */
+  #aroundSnapshot(from: SimNode, to: SimNode): void {
+    switch (this.#prng.below(4)) {
+      case 0:
+        return this.#crash(from, "an end of a snapshot", this.#briefly());
+      case 1:
+        return this.#crash(to, "the other end of a snapshot", this.#briefly());
+      case 2:
+        return this.#isolateLeader();
+      default: {
+        this.#injected += 1;
+        this.#partitions += 1;
+        const mine = this.#partitions;
+        this.#cut([from], [to], true);
+        this.#cluster.scheduler.after(1000 * this.#briefly(), () => {
+          if (this.#active && mine === this.#partitions) this.#joinAll();
+        });
+      }
     }
   }
 

@@ -1,4 +1,11 @@
-import type { GroupId, LogIndex, NodeId, Term } from "../../core/contract/ids.ts";
+import {
+  type GroupId,
+  groupId,
+  type LogIndex,
+  type NodeId,
+  type Term,
+} from "../../core/contract/ids.ts";
+import type { TraceEvent } from "../../core/contract/trace.ts";
 import { CATALOG_GROUP } from "../../core/node/keyspaces.ts";
 import type { NodeMessage } from "../../core/node/vocabulary.ts";
 import type { Replica } from "../../core/replication/single-leader/replica.ts";
@@ -28,6 +35,25 @@ export class GroupInvariants {
   /** Entries that were committed, over all groups. */
   get committed(): number {
     return this.#sum((invariants) => invariants.committedIndex);
+  }
+
+  /** Snapshots that took the place of a state, over all groups. */
+  get installs(): number {
+    return this.#sum((invariants) => invariants.installs);
+  }
+
+  /** Replicas that found their state wrong, over all groups. */
+  get rebuilds(): number {
+    return this.#sum((invariants) => invariants.rebuilds);
+  }
+
+  /** Those of the default keyspace, in which rows are damaged on purpose. */
+  get ofDefault(): Invariants {
+    return this.#of(groupId(0, 0));
+  }
+
+  onTrace(event: TraceEvent): void {
+    if (event.group !== null) this.#of(event.group).onTrace(event);
   }
 
   /** Groups that there were so far, the catalog among them. */

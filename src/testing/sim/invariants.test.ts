@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { NO_ROWS } from "../../core/base/row-hash.ts";
 import { makeEntry, stampEntry } from "../../core/replication/single-leader/entry.ts";
 import { RaftLog } from "../../core/replication/single-leader/raft-log.ts";
 import type { Replica } from "../../core/replication/single-leader/replica.ts";
@@ -14,11 +15,24 @@ class Fake {
   appliedIndex = 0;
   leadership: { readonly followers: Follower[] } | null = null;
   readonly log = new RaftLog();
+  damage: string | null = null;
+  generation = 0;
+  /** What the state's hash is said to be, and its rows. */
+  hash = NO_ROWS;
+  stored: readonly (readonly [string, Uint8Array])[] = [];
 
   get replica(): Replica {
-    return {
-      inspect: () => ({ raft: this, applier: { appliedIndex: this.appliedIndex, halted: null } }),
-    } as unknown as Replica;
+    const { appliedIndex, damage, generation, hash, stored } = this;
+    const rows = { hash, rows: () => stored };
+    const generationRange = () => ["from", "to"];
+    const own = { appliedIndex, halted: null, damage, generation };
+    const applier = { ...own, stateRows: rows, generationRange };
+    return { inspect: () => ({ raft: this, applier }) } as unknown as Replica;
+  }
+
+  /** The same replica, as it is whenever somebody looks. */
+  get watched(): Replica {
+    return { inspect: () => this.replica.inspect() } as unknown as Replica;
   }
 
   append(term: number, mark = 0): this {
@@ -61,7 +75,7 @@ function watched(...terms: readonly (readonly number[])[]): {
   }) as unknown as [Fake, Fake, Fake];
   const invariants = new Invariants(names);
   names.forEach((name, i) => {
-    invariants.onBoot(name, nodes[i]!.replica, 0);
+    invariants.onBoot(name, nodes[i]!.watched, 0);
   });
   const look = (now = 0) => {
     for (const name of names) invariants.afterTurn(name, now);
@@ -175,6 +189,57 @@ describe("the white-box oracles", () => {
     expect(() => invariants.checkAge("n2", 1010)).toThrow("not applied entry 2");
     expect(invariants.committedTerm(2)).toBe(1);
     expect(invariants.committedTerm(3)).toBeUndefined();
+  });
+
+  test("two states at one index, unless one was damaged on purpose", () => {
+    const differing = () => {
+      const all = watched([1, 1], [1, 1], [1, 1]);
+      for (const node of all.nodes) Object.assign(node, { commitIndex: 2, appliedIndex: 2 });
+      all.nodes[2].hash = "f".repeat(16);
+      return all;
+    };
+    expect(differing().look).toThrow("state-divergence: at 2 the state of n3");
+    const { invariants, look } = differing();
+    invariants.rotten.add("n3");
+    expect(look).not.toThrow();
+    expect(invariants.stateHashAt(2)).toBe(NO_ROWS);
+  });
+
+  test("a replica that finds fault with a state in which there is none", () => {
+    const { invariants } = watched();
+    const damaged = { node: "n2", group: 0, mark: "damaged", detail: "index=1" };
+    expect(() => invariants.onTrace(damaged)).toThrow("needless-rebuild");
+    invariants.rotten.add("n2");
+    expect(() => invariants.onTrace(damaged)).not.toThrow();
+    expect(invariants.rebuilds).toBe(2);
+  });
+
+  test("a replica that applies to a state that it knows to be wrong", () => {
+    const { nodes, look } = watched([1, 1], [1, 1], [1, 1]);
+    Object.assign(nodes[0], { commitIndex: 2, appliedIndex: 1, damage: "rot" });
+    look();
+    nodes[0].appliedIndex = 2;
+    expect(look).toThrow("damaged-state");
+  });
+
+  test("a switch to rows that are not those of the hash", () => {
+    const { nodes, look } = watched();
+    nodes[1].generation = 1;
+    expect(look).not.toThrow();
+    Object.assign(nodes[1], { generation: 0, stored: [["fromkey", new Uint8Array(1)]] });
+    expect(look).toThrow("snapshot-truth: n2");
+  });
+
+  test("a snapshot that was acknowledged and is gone after a restart", () => {
+    const { invariants } = watched();
+    const id = { index: 2, term: 1, hash: NO_ROWS };
+    const reply = { kind: "snapshotReply", term: 1, id, offset: 0 } as const;
+    invariants.onSent("n1", { ...reply, installed: false });
+    expect(() => invariants.onBoot("n1", new Fake().replica, 0)).not.toThrow();
+    invariants.onSent("n1", { ...reply, installed: true });
+    const one = new Fake().append(1).sync(1);
+    expect(() => invariants.onBoot("n1", one.replica, 0)).toThrow("snapshot-durability");
+    expect(() => invariants.onBoot("n1", one.append(1).sync(2).replica, 0)).not.toThrow();
   });
 
   test("a synced entry that a restart does not find again", () => {

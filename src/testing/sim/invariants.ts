@@ -1,5 +1,8 @@
 import { equalBytes } from "../../core/base/bytes.ts";
+import { RowHash } from "../../core/base/row-hash.ts";
 import type { LogIndex, NodeId, Term } from "../../core/contract/ids.ts";
+import type { TraceEvent } from "../../core/contract/trace.ts";
+import type { Applier } from "../../core/replication/single-leader/applier.ts";
 import { entryTerm } from "../../core/replication/single-leader/entry.ts";
 import type { Leadership } from "../../core/replication/single-leader/leadership.ts";
 import type {
@@ -10,6 +13,7 @@ import { majorityOf } from "../../core/replication/single-leader/quorum.ts";
 import type { Raft } from "../../core/replication/single-leader/raft.ts";
 import type { RaftLog } from "../../core/replication/single-leader/raft-log.ts";
 import type { Replica } from "../../core/replication/single-leader/replica.ts";
+import { DATA_PREFIX_BYTES } from "../../core/replication/single-leader/rows.ts";
 import type { Violation } from "../check/history.ts";
 
 /** Ends a run: an oracle has found something. */
@@ -29,6 +33,8 @@ interface Promises {
   /** The vote that left in `voteTerm`, or was cast for itself. */
   voteTerm: Term;
   vote: NodeId | null;
+  /** The highest index up to which it said that it holds a snapshot. */
+  installedIndex: LogIndex;
 }
 
 /** What the oracles remember of one node between turns. */
@@ -48,6 +54,11 @@ interface Watched {
   appliedIndex: LogIndex;
   leadership: Leadership | null;
   matches: LogIndex[];
+  generation: number;
+  /** Where its state's hash was last compared. */
+  hashedIndex: LogIndex;
+  /** Where it stood when it found its state wrong. */
+  damagedAt: LogIndex | null;
   readonly promises: Promises;
 }
 
@@ -77,6 +88,11 @@ export class Invariants {
   readonly #entries = new Map<number, KnownEntry>();
   readonly #committed: (Committed | undefined)[] = [];
   #committedMax: LogIndex = 0;
+  readonly #stateHashes = new Map<LogIndex, string>();
+  /** Nodes with a row that was damaged on purpose and is not replaced yet (STO7). */
+  readonly rotten = new Set<NodeId>();
+  #installs = 0;
+  #rebuilds = 0;
 
   constructor(voters: readonly NodeId[]) {
     this.#voters = voters;
@@ -95,7 +111,10 @@ export class Invariants {
         appliedIndex: 0,
         leadership: null,
         matches: [],
-        promises: { term: 0, voteTerm: 0, vote: null },
+        generation: 0,
+        hashedIndex: -1,
+        damagedAt: null,
+        promises: { term: 0, voteTerm: 0, vote: null, installedIndex: 0 },
       });
     }
   }
@@ -108,6 +127,30 @@ export class Invariants {
   /** The term of the entry that is committed at an index; undefined where none is known to be. */
   committedTerm(index: LogIndex): Term | undefined {
     return this.#committed[index]?.term;
+  }
+
+  /** The hash of the state at an index, as a replica had it that nobody damaged. */
+  stateHashAt(index: LogIndex): string | null {
+    return this.#stateHashes.get(index) ?? null;
+  }
+
+  /** Snapshots that took the place of a state. */
+  get installs(): number {
+    return this.#installs;
+  }
+
+  /** Replicas that found their state wrong. */
+  get rebuilds(): number {
+    return this.#rebuilds;
+  }
+
+  /** Nobody takes its own state for wrong without a reason (STO7). */
+  onTrace({ node, mark, detail = "" }: TraceEvent): void {
+    if (mark === "snapshot-switch") this.#installs += 1;
+    if (mark !== "damaged") return;
+    this.#rebuilds += 1;
+    if (this.rotten.has(node)) return;
+    throw new ViolationError("needless-rebuild", `${node}: ${detail}`);
   }
 
   /** Terms in which somebody led. */
@@ -129,6 +172,10 @@ export class Invariants {
       case "appendReply":
       case "appendEntries":
         promises.term = Math.max(promises.term, message.term);
+        return;
+      case "snapshotReply":
+        if (!message.installed) return;
+        promises.installedIndex = Math.max(promises.installedIndex, message.id.index);
         return;
       default:
         return;
@@ -172,6 +219,7 @@ export class Invariants {
     const watched = this.#of(node);
     const { raft } = replica.inspect();
     this.#checkPromises(watched, raft);
+    this.#checkInstalled(watched, raft);
     if (watched.log !== null) checkRecovered(node, watched.log, raft.log);
     watched.boot += 1;
     watched.replica = replica;
@@ -184,7 +232,17 @@ export class Invariants {
     watched.commitIndex = 0;
     watched.appliedIndex = 0;
     watched.leadership = null;
+    watched.hashedIndex = -1;
+    watched.damagedAt = null;
+    watched.generation = replica.inspect().applier.generation;
     this.afterTurn(node, now);
+  }
+
+  /** What a snapshot holds is committed: once it is acknowledged, no crash takes it away (STO9). */
+  #checkInstalled({ node, promises }: Watched, raft: Raft): void {
+    if (raft.log.lastIndex >= promises.installedIndex) return;
+    const text = `${node} acknowledged a snapshot up to ${promises.installedIndex} and restarts with ${raft.log.lastIndex} entries`;
+    throw new ViolationError("snapshot-durability", text);
   }
 
   onCrash(node: NodeId): void {
@@ -231,6 +289,38 @@ export class Invariants {
     if (applier.halted !== null) {
       throw new ViolationError("halted", `${node}: ${applier.halted}`);
     }
+    this.#checkState(watched, applier);
+  }
+
+  /** Equal logs make equal states, and one that is known to be wrong is left alone (STO7). */
+  #checkState(watched: Watched, applier: Applier): void {
+    const { node } = watched;
+    const { appliedIndex, generation, damage } = applier;
+    if (damage !== null) {
+      watched.damagedAt ??= appliedIndex;
+      if (watched.damagedAt === appliedIndex) return;
+      const text = `${node} has applied up to ${appliedIndex}, and knew at ${watched.damagedAt} that ${damage}`;
+      throw new ViolationError("damaged-state", text);
+    }
+    watched.damagedAt = null;
+    if (generation !== watched.generation) this.#checkSwitch(watched, applier);
+    if (watched.hashedIndex === appliedIndex || this.rotten.has(node)) return;
+    watched.hashedIndex = appliedIndex;
+    const { hash } = applier.stateRows;
+    const known = this.#stateHashes.get(appliedIndex) ?? hash;
+    this.#stateHashes.set(appliedIndex, known);
+    if (known === hash) return;
+    const text = `at ${appliedIndex} the state of ${node} has the hash ${hash}, elsewhere ${known}`;
+    throw new ViolationError("state-divergence", text);
+  }
+
+  /** The rows that a snapshot brought are those that its hash is of, no more and no less (STO9). */
+  #checkSwitch(watched: Watched, applier: Applier): void {
+    watched.generation = applier.generation;
+    const found = rowsHash(applier);
+    if (found === applier.stateRows.hash) return;
+    const text = `${watched.node} switched to rows with the hash ${found}, and takes it for ${applier.stateRows.hash}`;
+    throw new ViolationError("snapshot-truth", text);
   }
 
   #checkTerm(watched: Watched, raft: Raft): void {
@@ -435,4 +525,12 @@ function checkRecovered(node: NodeId, before: RaftLog, after: RaftLog): void {
     const text = `${node} held entry ${index} of term ${term} durably and restarts with ${found === null ? "none" : `term ${found}`}`;
     throw new ViolationError("log-durability", text);
   }
+}
+
+/** What the rows of a replica's state hash to, counted anew. */
+export function rowsHash(applier: Applier): string {
+  const hash = new RowHash();
+  const [from, to] = applier.generationRange(applier.generation);
+  for (const [key, row] of applier.stateRows.rows(from, to)) hash.add(key, DATA_PREFIX_BYTES, row);
+  return hash.text;
 }

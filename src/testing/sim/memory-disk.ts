@@ -78,6 +78,8 @@ type NameChange =
 export class MemoryDisk implements Disk {
   /** Asked for each operation as it is carried out; null lets it succeed. */
   fault: (request: DiskRequest) => DiskFault | null = () => null;
+  /** Only `room` heeds it. */
+  capacityBytes: number = Number.POSITIVE_INFINITY;
   #names = new Map<string, Inode>();
   #durableNames = new Map<string, Inode>();
   #nameChanges: NameChange[] = [];
@@ -100,6 +102,13 @@ export class MemoryDisk implements Disk {
 
   size(name: string): number {
     return this.#names.get(name)?.cached.length ?? -1;
+  }
+
+  /** What is left of `capacityBytes`. */
+  room(): number {
+    let used = 0;
+    for (const inode of this.#names.values()) used += inode.cached.length;
+    return Math.max(0, this.capacityBytes - used);
   }
 
   read(name: string, at: number, length: number): Uint8Array {

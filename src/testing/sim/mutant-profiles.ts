@@ -1,6 +1,29 @@
 import type { MutantId } from "../../core/base/mutants.ts";
 import type { SwarmProfile } from "./swarm.ts";
 
+/** Followers often fall behind, and what happens then is often disturbed. */
+const SNAPSHOTS = {
+  options: {
+    checkpointLogBytes: 8 * 1024,
+    segmentBytes: 8 * 1024,
+    retainedBytes: 0,
+    snapshotChunkBytes: 64,
+    snapshotWindowBytes: 1,
+  },
+  faults: {
+    crashMs: 700,
+    rotMs: 0,
+    directors: ["around-snapshot", "isolate-leader"],
+    directorPermille: 50,
+  },
+} satisfies SwarmProfile;
+
+/** Rows are damaged, and checkpoints carry the damage on. */
+const ROT = {
+  options: { checkpointLogBytes: 8 * 1024, scrubMs: 500, stateHashMs: 200 },
+  faults: { rotMs: 400 },
+} satisfies SwarmProfile;
+
 /**
  * How the simulator goes about killing each mutant: options that make the execution likely in which
  * the mistake shows. The rest stays as the seed draws it, and unmutated seeds run under these
@@ -108,4 +131,18 @@ export const MUTANT_PROFILES: Readonly<Record<MutantId, SwarmProfile>> = {
     faults: { directors: ["isolate-leader"], hintsMissingPercent: 0, hintsLateMsMax: 2 },
     workload: { boundedPercent: 60, localPercent: 0, sessionPercent: 0, readPercent: 60 },
   },
+  S1: { ...SNAPSHOTS, disk: { opMicrosMin: 1000, opMicrosMax: 7000 } },
+  // Chunks that overtake one another or are lost, while several are under way.
+  S2: {
+    options: { ...SNAPSHOTS.options, snapshotWindowBytes: 1 << 16 },
+    network: { fifo: false, lossPermille: 100, delayMicrosMax: 9000 },
+    faults: { crashMs: 400, downMsMax: 500, rotMs: 0, fullPermille: 0, directors: [] },
+  },
+  S3: { options: { stateHashMs: 20 }, faults: { rotMs: 0 } },
+  // Leaders that change while a snapshot is half filled in.
+  S4: SNAPSHOTS,
+  S5: ROT,
+  // The leader's hash must go wrong before the leader finds out by reading its rows.
+  S6: { ...ROT, options: { ...ROT.options, scrubMs: 10_000, stateHashMs: 20 } },
+  S7: { ...ROT, faults: { ...ROT.faults, directors: ["isolate-leader"] } },
 };

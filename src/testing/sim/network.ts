@@ -174,10 +174,18 @@ export function describeMessage(message: NodeMessage["message"]): string {
       const what = success ? `match=${matchIndex}` : `refused=${refusedIndex} hint=${hintIndex}`;
       return `${head} ${what} round=${round}`;
     }
+    case "offerSnapshot":
+      return `${head} last=${message.id.index}${message.fresh ? " fresh" : ""}`;
     case "installSnapshot":
-      return `${head} last=${message.lastIndex} chunk=${message.chunk}${message.done ? " done" : ""}`;
+      return `${head} last=${message.id.index} at=${message.offset}${message.done ? " done" : ""}`;
     case "snapshotReply":
-      return `${head} next=${message.next}${message.installed ? " installed" : ""}`;
+      return `${head} last=${message.id.index} at=${message.offset}${message.installed ? " installed" : ""}`;
+    case "requestSnapshot":
+      return `${head} from=${message.fromIndex}`;
+    case "stateHash":
+      return `${head} index=${message.index} ${message.hash}${message.agreed ? " agreed" : ""}`;
+    case "stateHashReply":
+      return `${head} index=${message.index} ${message.hash}`;
     case "forward": {
       const items = message.items.map(describeItem).join(",");
       return `${head} stream=${message.stream} count=${message.count} session=${message.session} [${items}]`;

@@ -36,5 +36,5 @@ export function formatFailure(
 /** One line about a clean run. */
 export function formatStatistics(result: RunResult): string {
   const { statistics: s, hash, seed } = result;
-  return `seed ${seed}: clean, hash ${hash}, ${Math.round(s.simulatedMs / 1000)} s simulated, ${s.acknowledged} of ${s.operations} operations acknowledged, ${s.faults} faults, ${s.transfers} transfers, ${s.boots} starts, ${s.groups} groups, ${s.terms} terms, ${s.committed} entries, ${s.frames} frames, ${s.turns} turns`;
+  return `seed ${seed}: clean, hash ${hash}, ${Math.round(s.simulatedMs / 1000)} s simulated, ${s.acknowledged} of ${s.operations} operations acknowledged, ${s.faults} faults, ${s.transfers} transfers, ${s.boots} starts, ${s.groups} groups, ${s.terms} terms, ${s.committed} entries, ${s.installs} snapshots, ${s.rebuilds} rebuilds, ${s.frames} frames, ${s.turns} turns`;
 }

@@ -1,6 +1,6 @@
 import type { Prng } from "../../core/base/prng.ts";
 import type { Disk, DiskCompletion, DiskOp } from "../../core/contract/disk.ts";
-import { MemoryDisk } from "./memory-disk.ts";
+import { type DiskFault, type DiskRequest, MemoryDisk } from "./memory-disk.ts";
 import type { Micros, Scheduler } from "./scheduler.ts";
 
 /** How slowly a disk answers. */
@@ -31,6 +31,8 @@ export class SimDisk implements Disk {
   options: SimDiskOptions;
   /** Called as an operation is about to be carried out, and after it. A targeted crash listens. */
   onCarriedOut: (kind: DiskOpKind, after: boolean) => void = () => {};
+  /** Of 1000 writes to the files of snapshots, how many find the disk full. */
+  fullPermille = 0;
   readonly memory = new MemoryDisk();
   readonly #scheduler: Scheduler;
   readonly #prng: Prng;
@@ -48,6 +50,14 @@ export class SimDisk implements Disk {
     this.#scheduler = scheduler;
     this.#prng = prng;
     this.#deliver = deliver;
+    this.memory.fault = (request) => this.#faultOf(request);
+  }
+
+  /** A disk that is full stops a node (STO8), except where nothing rests on what was written. */
+  #faultOf(request: DiskRequest): DiskFault | null {
+    if (request.kind !== "write" || !request.name.startsWith("snapshot-")) return null;
+    if (this.fullPermille === 0 || !this.#prng.chance(this.fullPermille, 1000)) return null;
+    return { kind: "error", code: "DISK_FULL", bytesKept: request.data.length >> 1 };
   }
 
   list(): readonly string[] {
@@ -56,6 +66,10 @@ export class SimDisk implements Disk {
 
   size(name: string): number {
     return this.memory.size(name);
+  }
+
+  room(): number {
+    return this.memory.room();
   }
 
   read(name: string, at: number, length: number): Uint8Array {

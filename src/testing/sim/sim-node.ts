@@ -12,6 +12,11 @@ import {
 } from "../../core/contract/ids.ts";
 import { KEYSPACE_OPTIONS } from "../../core/contract/keyspace.ts";
 import type { Input } from "../../core/contract/protocol.ts";
+import type { TraceEvent } from "../../core/contract/trace.ts";
+import {
+  type CheckpointFileStore,
+  openCheckpointFileStore,
+} from "../../core/log/checkpoint-file-store.ts";
 import { boot, type NodeOptions } from "../../core/node/boot.ts";
 import type { Keyspaces } from "../../core/node/keyspaces.ts";
 import type { OrderingLoop } from "../../core/node/ordering-loop.ts";
@@ -50,6 +55,7 @@ export interface SimNodeParts {
   readonly prng: Prng;
   readonly diskPrng: Prng;
   send(from: NodeId, to: NodeId, messages: readonly NodeMessage[]): void;
+  onTrace(event: TraceEvent): void;
   onBoot(node: SimNode): void;
   onTurn(node: SimNode): void;
   onDown(node: SimNode): void;
@@ -72,6 +78,7 @@ export class SimNode {
   readonly disk: SimDisk;
   readonly #parts: SimNodeParts;
   #loop: OrderingLoop | null = null;
+  #store: CheckpointFileStore | null = null;
   #boots = 0;
   #paused = false;
   #pausedAt: Micros = 0;
@@ -134,6 +141,17 @@ export class SimNode {
     return this.#loop?.node.countRows(group) ?? 0;
   }
 
+  /** The very bytes of a row in the store, to be damaged; null where there is none. */
+  storedRow(key: string): Uint8Array | null {
+    const applier = this.replica?.inspect().applier;
+    if (applier === undefined || this.#store === null) return null;
+    const [from, to] = applier.generationRange(applier.generation);
+    for (const [stored, row] of this.#store.rows(from, to)) {
+      if (stored.endsWith(key) && row.length > 0) return row;
+    }
+    return null;
+  }
+
   get isLeader(): boolean {
     return this.replica?.isLeader ?? false;
   }
@@ -156,6 +174,10 @@ export class SimNode {
         disk: this.disk,
         checksum: crc32,
         now: this.now,
+        openStore: (nextOp) => {
+          this.#store = openCheckpointFileStore({ disk: this.disk, checksum: crc32, nextOp });
+          return this.#store;
+        },
         ports: {
           send: (to, messages) => this.#send(to, messages),
           reply: (to, reply) => this.#reply(to, reply, boots),
@@ -174,6 +196,7 @@ export class SimNode {
     const { scheduler, timeline } = this.#parts;
     timeline.note(scheduler.now, this.id, "crash", why);
     this.#loop = null;
+    this.#store = null;
     this.#paused = false;
     this.#dying = false;
     this.#wakeAt = null;
@@ -399,6 +422,16 @@ export class SimNode {
         inFlightBytesMax: options.inFlightBytesMax,
         retainedBytes: options.retainedBytes,
         snapshotChunkBytes: options.snapshotChunkBytes,
+        snapshotWindowBytes: options.snapshotWindowBytes,
+        snapshotMemtableBytesMax: options.snapshotMemtableBytesMax,
+        snapshotIdleMsMax: options.snapshotIdleMsMax,
+        snapshotAgeMsMax: 5_000,
+        snapshotRetryMs: 200,
+        wipeRowsMax: options.wipeRowsMax,
+        stateHashMs: options.stateHashMs,
+        scrubMs: options.scrubMs,
+        scrubRowsMax: options.scrubRowsMax,
+        scrubPauseMs: 1,
         applyEntriesMax: options.applyEntriesMax,
         groupWaitMsMax: options.groupWaitMsMax,
       },
@@ -415,6 +448,7 @@ export class SimNode {
       trace: (event) => {
         const who = nodeInGroup(event.node, event.group ?? 0);
         timeline.note(scheduler.now, who, event.mark, event.detail ?? "");
+        this.#parts.onTrace(event);
       },
       traced: true,
       mutant,

@@ -19,7 +19,7 @@ import { checkSessions } from "../check/session-guarantees.ts";
 import { Churn } from "./churn.ts";
 import { Cluster, streamOf } from "./cluster.ts";
 import { Faults } from "./faults.ts";
-import { ViolationError } from "./invariants.ts";
+import { rowsHash, ViolationError } from "./invariants.ts";
 import { keyspaceNames, type SimNode } from "./sim-node.ts";
 import { drawSwarm, type SwarmOptions, type SwarmProfile } from "./swarm.ts";
 import type { TimelineLine } from "./timeline.ts";
@@ -49,6 +49,9 @@ export interface RunStatistics {
   readonly committed: number;
   /** Groups that there were, the catalog among them. */
   readonly groups: number;
+  /** Snapshots that took the place of a state, and states that were found wrong. */
+  readonly installs: number;
+  readonly rebuilds: number;
   readonly frames: number;
   readonly turns: number;
   readonly events: number;
@@ -99,6 +102,7 @@ class Run {
   readonly #workload: Workload;
   readonly #churn: Churn;
   readonly #prng: Prng;
+  #lookAt = 0;
 
   constructor(cluster: Cluster, seed: number) {
     this.#cluster = cluster;
@@ -136,6 +140,8 @@ class Run {
       terms: invariants.terms,
       committed: invariants.committed,
       groups: invariants.groups,
+      installs: invariants.installs,
+      rebuilds: invariants.rebuilds,
       frames: network.frames,
       turns: sum((node) => node.turns),
       events: scheduler.executed,
@@ -183,8 +189,10 @@ class Run {
     }
   }
 
+  /** Of nodes whose state is whole: to replace another's by theirs needs one of these. */
   #drawMajority(): SimNode[] {
-    const left = [...this.#cluster.nodes];
+    const { rotten } = this.#cluster.invariants.ofDefault;
+    const left = this.#cluster.nodes.filter((node) => !rotten.has(node.id));
     const healed: SimNode[] = [];
     while (healed.length < Math.floor(this.#cluster.nodes.length / 2) + 1) {
       healed.push(...left.splice(this.#prng.below(left.length), 1));
@@ -255,7 +263,7 @@ class Run {
     }
     const names = keyspaceNames(this.#cluster.settings.options.keyspaces);
     if (names.some((name) => nodes[0]?.keyspaces?.find({ name }) === undefined)) return false;
-    return groups.every(({ id }) => this.#isGroupConverged(id));
+    return groups.every(({ id }) => this.#isGroupConverged(id)) && this.#isWhole();
   }
 
   #isGroupConverged(id: GroupId): boolean {
@@ -268,8 +276,25 @@ class Run {
         replica !== undefined &&
         replica.raft.term === raft.term &&
         replica.raft.log.lastIndex === raft.log.lastIndex &&
-        replica.applier.appliedIndex === raft.commitIndex
+        replica.applier.appliedIndex === raft.commitIndex &&
+        replica.applier.damage === null
       );
+    });
+  }
+
+  /** What was damaged was found and replaced: every row is what its hash is of (STO7). */
+  #isWhole(): boolean {
+    // To count all rows is dear, and not much happens in so short a time.
+    if (this.#cluster.now < this.#lookAt) return false;
+    this.#lookAt = this.#cluster.now + 10_000;
+    const [first] = this.#cluster.nodes;
+    return this.#cluster.nodes.every((node) => {
+      return (node.keyspaces?.groups ?? []).every(({ id, replica }) => {
+        const { applier } = replica.inspect();
+        const { hash } = applier.stateRows;
+        const other = first?.keyspaces?.get(id)?.replica.inspect().applier.stateRows.hash;
+        return hash === other && rowsHash(applier) === hash;
+      });
     });
   }
 
@@ -278,7 +303,7 @@ class Run {
       if (node.keyspaces === null) return [`${node.id} down`];
       return node.keyspaces.groups.map(({ id, replica }) => {
         const { raft, applier } = replica.inspect();
-        return `${node.id} group ${id} ${raft.role} term ${raft.term} last ${raft.log.lastIndex} commit ${raft.commitIndex} applied ${applier.appliedIndex}`;
+        return `${node.id} group ${id} ${raft.role} term ${raft.term} last ${raft.log.lastIndex} commit ${raft.commitIndex} applied ${applier.appliedIndex} rows ${rowsHash(applier)} of ${applier.stateRows.hash}${applier.damage === null ? "" : " damaged"}`;
       });
     });
     return `${states.join("; ")}; ${this.#workload.openCalls} calls open`;

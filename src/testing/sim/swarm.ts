@@ -11,6 +11,7 @@ export const DIRECTORS = [
   "new-leader",
   "isolate-leader",
   "figure-8",
+  "around-snapshot",
 ] as const;
 
 /** The name of a scripted course of events. */
@@ -25,6 +26,10 @@ export interface FaultOptions {
   readonly clockJumpMs: number;
   /** An operator asks for another leader. */
   readonly transferMs: number;
+  /** Bits flipped in stored rows. */
+  readonly rotMs: number;
+  /** Of 1000 writes to the files of snapshots, how many find the disk full. */
+  readonly fullPermille: number;
   /** How long a node stays down, a partition stands and a pause lasts, at most. */
   readonly downMsMax: number;
   readonly partitionMsMax: number;
@@ -82,6 +87,13 @@ export interface SwarmOptions {
   readonly inFlightBytesMax: number;
   readonly retainedBytes: number;
   readonly snapshotChunkBytes: number;
+  readonly snapshotWindowBytes: number;
+  readonly snapshotMemtableBytesMax: number;
+  readonly snapshotIdleMsMax: number;
+  readonly wipeRowsMax: number;
+  readonly stateHashMs: number;
+  readonly scrubMs: number;
+  readonly scrubRowsMax: number;
   readonly applyEntriesMax: number;
   readonly groupWaitMsMax: number;
   /** A process's monotonic clock begins at up to this. */
@@ -106,7 +118,7 @@ export interface SwarmProfile {
 /** Draws the options of one run; what the profile fixes stays. */
 export function drawSwarm(prng: Prng, profile: SwarmProfile = {}): SwarmOptions {
   const electionTimeoutMs = prng.pick([60, 100, 150, 250]);
-  const drawn: SwarmOptions = {
+  const basic: BasicOptions = {
     nodes: prng.chance(1, 2) ? 3 : 5,
     electionTimeoutMs,
     heartbeatMs: Math.floor(electionTimeoutMs / prng.between(3, 6)),
@@ -131,6 +143,7 @@ export function drawSwarm(prng: Prng, profile: SwarmProfile = {}): SwarmOptions 
   };
   // Drawn last: what a seed drew before there were operators it draws still.
   const transferMs = feature(prng, [200, 1000, 4000]);
+  const drawn = withStateFaults(prng, basic, transferMs);
   const options = { ...drawn, ...profile.options };
   const workload = { ...drawn.workload, ...profile.workload };
   return {
@@ -144,10 +157,52 @@ export function drawSwarm(prng: Prng, profile: SwarmProfile = {}): SwarmOptions 
     appendBytesMax: Math.min(options.appendBytesMax, options.segmentBytes >> 1),
     network: { ...drawn.network, ...profile.network },
     disk: { ...drawn.disk, ...profile.disk },
-    faults: { ...drawn.faults, transferMs, ...profile.faults },
+    faults: { ...drawn.faults, ...profile.faults },
     workload,
   };
 }
+
+type StateOptions =
+  | "snapshotWindowBytes"
+  | "snapshotMemtableBytesMax"
+  | "snapshotIdleMsMax"
+  | "wipeRowsMax"
+  | "stateHashMs"
+  | "scrubMs"
+  | "scrubRowsMax";
+
+type BasicOptions = Omit<SwarmOptions, StateOptions | "faults"> & { readonly faults: BasicFaults };
+
+/** Drawn after all others, so that theirs are what they were before there were these. */
+function withStateFaults(prng: Prng, basic: BasicOptions, transferMs: number): SwarmOptions {
+  const directors = prng.chance(1, 3) ? (["around-snapshot"] as const) : [];
+  // Where little is kept, most followers that were away need a snapshot.
+  const isShort = prng.chance(2, 3);
+  const kept = {
+    checkpointLogBytes: prng.pick([2, 4, 8]) * 1024,
+    retainedBytes: prng.pick([0, 0, 1000]),
+  };
+  return {
+    ...basic,
+    ...(isShort ? kept : {}),
+    snapshotWindowBytes: prng.pick([1, 300, 1 << 16]),
+    snapshotMemtableBytesMax: prng.pick([0, 2000, 1 << 20]),
+    snapshotIdleMsMax: prng.pick([30, 60_000]),
+    wipeRowsMax: prng.pick([1, 3, 1000]),
+    stateHashMs: prng.pick([20, 200, 1000]),
+    scrubMs: prng.pick([100, 500, 2000]),
+    scrubRowsMax: prng.pick([1, 5, 100]),
+    faults: {
+      ...basic.faults,
+      transferMs,
+      rotMs: feature(prng, [400, 1500]),
+      fullPermille: feature(prng, [20, 200]),
+      directors: [...basic.faults.directors, ...directors],
+    },
+  };
+}
+
+type BasicFaults = Omit<FaultOptions, "transferMs" | "rotMs" | "fullPermille">;
 
 /**
  * Each feature is absent in about half of the seeds: what always happens can hide what else does.
@@ -180,20 +235,21 @@ function drawDisk(prng: Prng, electionTimeoutMs: number): SimDiskOptions {
   };
 }
 
-function drawFaults(prng: Prng, electionTimeoutMs: number): FaultOptions {
+function drawFaults(prng: Prng, electionTimeoutMs: number): BasicFaults {
   return {
     crashMs: feature(prng, [700, 2000, 5000]),
     partitionMs: feature(prng, [700, 2000, 5000]),
     pauseMs: feature(prng, [1000, 4000]),
     clockJumpMs: feature(prng, [500, 3000]),
-    transferMs: 0,
     downMsMax: prng.pick([20, 500, 3000]),
     partitionMsMax: prng.pick([electionTimeoutMs, 500, 3000]),
     pauseMsMax: prng.pick([electionTimeoutMs, 3 * electionTimeoutMs, 1500]),
     driftPpmMax: feature(prng, [100, 5000, 50_000]),
     hintsMissingPercent: prng.pick([0, 20, 100]),
     hintsLateMsMax: prng.pick([2, 50, 1000]),
-    directors: DIRECTORS.filter((name) => prng.chance(1, name === "figure-8" ? 12 : 4)),
+    directors: DIRECTORS.filter(
+      (name) => name !== "around-snapshot" && prng.chance(1, name === "figure-8" ? 12 : 4),
+    ),
     directorPermille: prng.pick([5, 50, 300]),
   };
 }

@@ -310,6 +310,7 @@ const EXPECTED = new Set([
   "SESSION_LOST",
   "CONCERN_UNMET",
   "BUSY",
+  "REBUILDING",
   "SESSION_EXPIRED",
   "SHUTTING_DOWN",
 ]);

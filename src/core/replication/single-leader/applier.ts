@@ -1,10 +1,12 @@
 import { assert } from "../../base/assert.ts";
 import { ByteReader, ByteWriter, decodeUtf8 } from "../../base/bytes.ts";
 import { crc32 } from "../../base/hash.ts";
+import { NO_ROWS, type RowHashText } from "../../base/row-hash.ts";
 import type { LogIndex, Term, WallClock } from "../../contract/ids.ts";
 import { error, type Reply } from "../../contract/reply.ts";
 import type { StateMachine, StateReader } from "../../contract/state-machine.ts";
 import type { Row } from "../../contract/state-store.ts";
+import { CheckpointError } from "../../log/checkpoint-reader.ts";
 import type { Memtable } from "../../log/memtable.ts";
 import { type AppliedAnswer, SessionTable } from "../../sessions/session-table.ts";
 import { ChangeLog } from "./change-log.ts";
@@ -19,6 +21,7 @@ import {
   entryVersion,
   SEMANTICS_VERSION,
 } from "./entry.ts";
+import { HashTrail } from "./hash-trail.ts";
 import { KeyspaceState } from "./keyspace-state.ts";
 import type { EntryBytes } from "./messages.ts";
 import type { Raft } from "./raft.ts";
@@ -36,6 +39,9 @@ import {
   NO_KEYS,
   SESSIONS,
 } from "./rows.ts";
+import { StateRows } from "./state-rows.ts";
+
+const REBUILDING = "This node's copy of the keyspace was found to be wrong and is being rebuilt.";
 
 /** Dead rows that an entry removes at most: one of a client, so that it costs hardly more. */
 const SWEPT_MAX = 4;
@@ -62,12 +68,16 @@ export class Applier {
   readonly sessions: SessionTable = new SessionTable();
   /** For those who follow the keyspace. */
   readonly changes: ChangeLog = new ChangeLog();
+  /** The state's hashes at some of the indexes that were passed (STO7). */
+  readonly trail: HashTrail = new HashTrail();
+  #rows: StateRows;
   #state: KeyspaceState;
   #generation = 0;
   #appliedIndex: LogIndex = 0;
   #appliedTerm: Term = 0;
   #logTime: WallClock = 0;
   #halted: string | null = null;
+  #damage: string | null = null;
   /** Entry rows of the last checkpoint, which the next one replaces. */
   #entryRows: string[] = [];
 
@@ -75,6 +85,7 @@ export class Applier {
     this.#raft = raft;
     this.#memtable = memtable;
     this.#machine = machine;
+    this.#rows = this.rowsOf(0, NO_ROWS);
     this.#state = this.#stateOf(0, NO_KEYS);
   }
 
@@ -112,11 +123,38 @@ export class Applier {
     return this.#halted;
   }
 
+  /**
+   * Why this state is known to be wrong (STO7); null while nothing is. Nothing is applied to it or
+   * read from it any more, until a snapshot takes its place.
+   */
+  get damage(): string | null {
+    return this.#damage;
+  }
+
+  /** The rows in use. */
+  get stateRows(): StateRows {
+    return this.#rows;
+  }
+
+  /** The state is known to be wrong. Alone, there is nobody to have a better one from: it halts. */
+  declareDamaged(reason: string): void {
+    if (this.#damage !== null || this.#halted !== null) return;
+    if (this.#raft.options.voters.length === 1) {
+      return this.#halt(
+        this.#appliedIndex,
+        `the state is damaged, and no replica has it: ${reason}`,
+      );
+    }
+    this.#damage = reason;
+    this.trail.clear();
+    this.#raft.trace("damaged", `index=${this.#appliedIndex} ${reason}`);
+  }
+
   /** Applies what is committed, up to the limit of one turn. True when more is waiting. */
   applyCommitted(listener: AppliedListener): boolean {
     const { commitIndex, log, options } = this.#raft;
     const until = Math.min(commitIndex, this.#appliedIndex + options.limits.applyEntriesMax);
-    while (this.#appliedIndex < until && this.#halted === null) {
+    while (this.#appliedIndex < until && this.#isSound) {
       const index = this.#appliedIndex + 1;
       const entry = log.entry(index);
       if (!this.#apply(entry, index, listener)) break;
@@ -126,13 +164,26 @@ export class Applier {
         this.#raft.trace("apply", `index=${index} term=${entryTerm(entry)} hash=${crc32(entry)}`);
       }
     }
-    return this.#halted === null && this.#appliedIndex < commitIndex;
+    return this.#isSound && this.#appliedIndex < commitIndex;
+  }
+
+  get #isSound(): boolean {
+    if (this.#raft.options.mutant === "S7") return this.#halted === null;
+    return this.#halted === null && this.#damage === null;
   }
 
   /** `clock` is what log time would be now, by which the reply says how long keys have to live. */
   read(payload: Uint8Array, clock: WallClock): Reply {
     if (this.#halted !== null) return error("HALTED", `This keyspace is halted: ${this.#halted}`);
-    return this.#machine.read(payload, this.#state, Math.max(clock, this.#logTime));
+    if (this.#damage !== null) return error("REBUILDING", REBUILDING);
+    try {
+      return this.#machine.read(payload, this.#state, Math.max(clock, this.#logTime));
+    } catch (failure) {
+      if (!(failure instanceof CheckpointError)) throw failure;
+      // A read changes nothing, so nothing is half done.
+      this.declareDamaged(failure.message);
+      return error("REBUILDING", REBUILDING);
+    }
   }
 
   /** As `read`; null where it saw a key whose deadline the clock has passed, not yet log time. */
@@ -164,11 +215,20 @@ export class Applier {
    * Before anybody hears of the entry: who then reads the state must be told how far it has come.
    */
   #passed(entry: EntryBytes, index: LogIndex): void {
-    if (this.#state.isDue(this.#logTime)) {
-      this.#state.sweep(entryKind(entry) === "time" ? SWEPT_BY_TIME_MAX : SWEPT_MAX);
-    }
+    this.#sweep(entryKind(entry) === "time" ? SWEPT_BY_TIME_MAX : SWEPT_MAX);
     this.#appliedIndex = index;
     this.#appliedTerm = entryTerm(entry);
+    this.trail.note(index, this.#rows);
+  }
+
+  #sweep(rowsMax: number): void {
+    if (!this.#state.isDue(this.#logTime)) return;
+    try {
+      this.#state.sweep(rowsMax);
+    } catch (failure) {
+      if (!(failure instanceof CheckpointError)) throw failure;
+      this.declareDamaged(failure.message);
+    }
   }
 
   #applyOnce(entry: EntryBytes, index: LogIndex, id: number, listener: AppliedListener): boolean {
@@ -226,7 +286,8 @@ export class Applier {
       return reply;
     } catch (failure) {
       this.#state.rollBack();
-      this.#halt(index, failure instanceof Error ? failure.message : "unknown failure");
+      if (failure instanceof CheckpointError) this.declareDamaged(failure.message);
+      else this.#halt(index, failure instanceof Error ? failure.message : "unknown failure");
       return null;
     }
   }
@@ -280,6 +341,8 @@ export class Applier {
       logTime: this.#logTime,
       generation: this.#generation,
       counts: this.#state.counts,
+      hash: this.#rows.hash,
+      isDamaged: this.#damage !== null,
       voters: options.voters,
       termStarts: log.termStarts,
     };
@@ -293,8 +356,11 @@ export class Applier {
     this.#logTime = meta.logTime;
     this.#generation = generation;
     this.changes.reset(meta.appliedIndex);
+    this.#rows = this.rowsOf(generation, meta.hash);
     this.#state = this.#stateOf(generation, meta.counts);
     this.#state.begin(meta.appliedIndex, meta.logTime);
+    this.#damage = meta.isDamaged ? "it was when the node was stopped" : null;
+    this.trail.clear();
     this.sessions.clear();
     for (const row of sessions) this.sessions.restore(new ByteReader(row));
   }
@@ -317,18 +383,15 @@ export class Applier {
     return [groupPrefix(this.#raft.options.group), groupEnd(this.#raft.options.group)];
   }
 
-  /** Removes the rows of a generation that is not in use. */
-  wipeGeneration(generation: number): void {
-    assert(generation !== this.#generation, "the generation in use is not wiped");
+  /** The rows of a generation, of which this is the hash. */
+  rowsOf(generation: number, hash: RowHashText): StateRows {
     const [from, to] = this.generationRange(generation);
-    const keys: string[] = [];
-    for (const [key] of this.#memtable.rows(from, to)) keys.push(key);
-    for (const key of keys) this.#memtable.delete(key);
+    return new StateRows(this.#memtable, from, to, hash);
   }
 
   #stateOf(generation: number, counts: KeyCounts): KeyspaceState {
     const [prefix] = this.generationRange(generation);
-    return new KeyspaceState(this.#memtable, prefix, counts, this.changes);
+    return new KeyspaceState(this.#rows, prefix, counts, this.changes);
   }
 
   /** All rows of the keyspace, which replicas that have applied the same entries have in common. */

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { fromByteString } from "../../base/bytes.ts";
+import { NO_ROWS } from "../../base/row-hash.ts";
 import { MemoryStore } from "../../log/memory-store.ts";
 import { Memtable } from "../../log/memtable.ts";
 import {
@@ -16,16 +17,19 @@ import {
 import { ChangeLog } from "./change-log.ts";
 import { KeyspaceState } from "./keyspace-state.ts";
 import { NO_KEYS } from "./rows.ts";
+import { StateRows } from "./state-rows.ts";
 
 let memtable: Memtable;
 let changes: ChangeLog;
+let rows: StateRows;
 let state: KeyspaceState;
 let index = 0;
 
 beforeEach(() => {
   memtable = new Memtable(new MemoryStore());
   changes = new ChangeLog();
-  state = new KeyspaceState(memtable, "p", NO_KEYS, changes);
+  rows = new StateRows(memtable, "p", "q", NO_ROWS);
+  state = new KeyspaceState(rows, "p", NO_KEYS, changes);
   index = 0;
 });
 
@@ -280,7 +284,7 @@ test("a state made of what another one stored goes on where that one was", () =>
   apply(0, () => map("b", 6));
   apply(0, () => state.delete("b"));
   state.sweep(2);
-  const other = new KeyspaceState(memtable, "p", state.counts, new ChangeLog());
+  const other = new KeyspaceState(rows, "p", state.counts, new ChangeLog());
   other.begin(9, 10);
   expect(other.isDue(10)).toBe(true);
   other.sweep(100);

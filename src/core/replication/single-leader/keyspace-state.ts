@@ -4,7 +4,6 @@ import { Slab } from "../../base/slab.ts";
 import type { LogIndex, WallClock } from "../../contract/ids.ts";
 import type { StateWriter } from "../../contract/state-machine.ts";
 import type { Row } from "../../contract/state-store.ts";
-import type { Memtable } from "../../log/memtable.ts";
 import {
   type CollectionId,
   collectionOf,
@@ -15,6 +14,7 @@ import {
 } from "../../values/row.ts";
 import type { ChangeLog } from "./change-log.ts";
 import { bigEndian, FIELDS, KEYS, type KeyCounts } from "./rows.ts";
+import type { StateRows } from "./state-rows.ts";
 import { Sweeper } from "./sweeper.ts";
 
 /** A change that is not yet in the memtable: the key as stored, and null for a deletion. */
@@ -30,7 +30,7 @@ const KEYS_CODE = KEYS.charCodeAt(0);
  * the fields of collections that no key names any more: see `Sweeper`.
  */
 export class KeyspaceState implements StateWriter {
-  readonly #memtable: Memtable;
+  readonly #memtable: StateRows;
   readonly #prefix: ByteString;
   readonly #keysPrefix: ByteString;
   readonly #fieldsPrefix: ByteString;
@@ -61,7 +61,7 @@ export class KeyspaceState implements StateWriter {
   soonest: WallClock = Number.POSITIVE_INFINITY;
 
   /** `prefix` is that of one generation's rows. */
-  constructor(memtable: Memtable, prefix: ByteString, counts: KeyCounts, log: ChangeLog) {
+  constructor(memtable: StateRows, prefix: ByteString, counts: KeyCounts, log: ChangeLog) {
     this.#memtable = memtable;
     this.#log = log;
     this.#prefix = prefix;
@@ -267,7 +267,7 @@ export class KeyspaceState implements StateWriter {
 
   #put(stored: ByteString, value: Uint8Array | null, links: Links): void {
     if (stored.charCodeAt(this.#prefix.length) === KEYS_CODE) this.#putKey(stored, value, links);
-    else if (value !== null) this.#memtable.set(stored, value);
+    else if (value !== null) this.#memtable.put(stored, value);
     else this.#memtable.delete(stored);
   }
 
@@ -285,7 +285,7 @@ export class KeyspaceState implements StateWriter {
     }
     stampVersion(row, this.#index);
     this.#log.add(this.#index, key, row);
-    if (onlyFields) return this.#memtable.set(stored, row);
+    if (onlyFields) return this.#memtable.replace(stored, old, row);
     if (this.#memtable.put(stored, row)) this.#keys += 1;
     const deadline = deadlineOf(row);
     if (deadline !== 0) this.#sweeper.note(key, deadline);

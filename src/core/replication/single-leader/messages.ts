@@ -1,6 +1,8 @@
+import type { RowHashText } from "../../base/row-hash.ts";
 import type { LogPlace } from "../../contract/group.ts";
 import type { Instant, LogIndex, NodeId, Term, WallClock } from "../../contract/ids.ts";
 import type { Reply } from "../../contract/reply.ts";
+import type { SnapshotId } from "./rows.ts";
 
 /**
  * An entry as it lies in the log, in AppendEntries and on disk: one array, encoded once at the edge
@@ -67,31 +69,55 @@ export type SingleLeaderMessage =
       readonly wallMs: WallClock;
       readonly appliedIndex: LogIndex;
     }
+  /**
+   * The leader has a snapshot and asks how much of it the follower has already (STO9); with `fresh`
+   * the follower is to begin anew.
+   */
+  | {
+      readonly kind: "offerSnapshot";
+      readonly term: Term;
+      readonly id: SnapshotId;
+      readonly fresh: boolean;
+    }
   | {
       readonly kind: "installSnapshot";
       readonly term: Term;
-      /** The snapshot's identity: chunks of another one are refused. */
-      readonly lastIndex: LogIndex;
-      readonly lastTerm: Term;
-      readonly stream: number;
-      /** Counts the chunks of this stream from 0. */
-      readonly chunk: number;
+      readonly id: SnapshotId;
+      /** Where the chunk begins in the snapshot's file. */
+      readonly offset: number;
+      /** The checksum of everything up to the chunk's end. */
+      readonly crc: number;
       readonly rows: Uint8Array;
       readonly done: boolean;
-      readonly round: number;
     }
   | {
       readonly kind: "snapshotReply";
       readonly term: Term;
-      readonly stream: number;
-      /** The next chunk wanted. */
-      readonly next: number;
+      readonly id: SnapshotId;
+      /** Where the chunk begins that the follower wants next. */
+      readonly offset: number;
       /** Installed and durable. */
       readonly installed: boolean;
-      readonly lastIndex: LogIndex;
-      readonly round: number;
-      readonly boot: number;
-      readonly stamp: Instant;
+    }
+  /** A replica that knows its state to be wrong asks for one that is no older (STO7). */
+  | { readonly kind: "requestSnapshot"; readonly term: Term; readonly fromIndex: LogIndex }
+  /**
+   * The hash of the leader's state at an index, to be compared with the follower's there (STO7).
+   * `agreed`: a majority has this one, so that a replica which has another is wrong.
+   */
+  | {
+      readonly kind: "stateHash";
+      readonly term: Term;
+      readonly index: LogIndex;
+      readonly hash: RowHashText;
+      readonly agreed: boolean;
+    }
+  | {
+      readonly kind: "stateHashReply";
+      readonly term: Term;
+      readonly index: LogIndex;
+      /** The follower's own. */
+      readonly hash: RowHashText;
     }
   /** Leadership transfer (thesis §3.10): start an election now. */
   | { readonly kind: "timeoutNow"; readonly term: Term }

@@ -1,21 +1,21 @@
 import { assert } from "../../base/assert.ts";
-import type { Instant, LogIndex, NodeId, Term } from "../../contract/ids.ts";
-import type { SnapshotHandle } from "../../contract/state-store.ts";
+import type { Instant, LogIndex, NodeId } from "../../contract/ids.ts";
+import type { SnapshotSpool } from "./snapshot-spool.ts";
 
-/** A snapshot on its way to one follower, chunk by chunk (Raft §7). */
+/** A snapshot on its way to one follower (Raft §7, STO9). */
 export interface SnapshotTransfer {
-  readonly handle: SnapshotHandle;
-  readonly stream: number;
-  readonly lastIndex: LogIndex;
-  readonly lastTerm: Term;
-  readonly startedAt: Instant;
-  /** The chunk to send next or being answered, and where its rows begin. */
-  chunk: number;
-  cursor: number;
-  /** Where the chunk after this one begins; null when this one is the last. */
-  next: number | null;
-  sentAt: Instant;
-  awaiting: boolean;
+  readonly spool: SnapshotSpool;
+  /** Whether the follower was asked where to go on, or is sent chunks. */
+  phase: "offering" | "offered" | "sending";
+  /** The follower has to begin anew: what it has is not of this file. */
+  isFresh: boolean;
+  /** Where the follower said that it stands. */
+  resumedAt: number;
+  /** The follower has everything before `acked`; chunks up to `sent` are under way. */
+  acked: number;
+  sent: number;
+  /** When the follower last got on, or was last asked. */
+  progressAt: Instant;
 }
 
 /** What a follower's clock said, and the start of its process that it counts from (LEAD6). */
@@ -61,6 +61,8 @@ export class Progress {
   /** Its wall clock less our monotonic one, by its latest reply; null before the first (GEN7). */
   wallOffset: number | null = null;
   snapshot: SnapshotTransfer | null = null;
+  /** Its state is known to be wrong: it needs a snapshot that reaches at least here (STO7). */
+  rebuildFrom: LogIndex | null = null;
   /** LEAD6: its latest stamp, and the one that a round has confirmed with its commitIndex. */
   stamp: Stamp = NO_STAMP;
   freshStamp: Stamp = NO_STAMP;
@@ -91,7 +93,7 @@ export class Progress {
   }
 
   becomeReplicate(): void {
-    assert(this.snapshot === null, "still sending a snapshot");
+    assert(this.state !== "snapshot", "a snapshot is needed first");
     this.state = "replicate";
     this.probing = false;
     this.nextIndex = this.matchIndex + 1;
@@ -117,7 +119,6 @@ export class Progress {
   }
 
   dropSnapshot(): void {
-    this.snapshot?.handle.release();
     this.snapshot = null;
   }
 

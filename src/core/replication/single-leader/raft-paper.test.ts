@@ -332,10 +332,11 @@ describe("compaction (§7)", () => {
     const chunks = new Set<number>();
     for (let rounds = 0; rounds < 40; rounds += 1) {
       for (const { message } of c.wire) {
-        if (message.kind === "installSnapshot") chunks.add(message.chunk);
+        if (message.kind === "installSnapshot") chunks.add(message.offset);
       }
       c.deliver();
       for (const { name } of c.nodes) c.sync(name);
+      for (const node of c.nodes) node.wake();
     }
     expect(chunks.size).toBeGreaterThan(2);
     c.advance(200);
@@ -354,21 +355,16 @@ describe("compaction (§7)", () => {
       kind: "message",
       from: "n1",
       message: {
-        kind: "installSnapshot",
+        kind: "offerSnapshot",
         term: 1,
-        lastIndex: lastIndex - 1,
-        lastTerm,
-        stream: 1,
-        chunk: 0,
-        rows: new Uint8Array(0),
-        done: true,
-        round: 0,
+        id: { index: lastIndex - 1, term: lastTerm, hash: "0".repeat(16) },
+        fresh: false,
       },
     });
     expect(log.lastIndex).toBe(lastIndex);
     c.sync("n2");
     const [reply] = c.take(packets("snapshotReply", "n2"));
-    expect(reply?.message).toMatchObject({ installed: true, lastIndex: lastIndex - 1 });
+    expect(reply?.message).toMatchObject({ installed: true, id: { index: lastIndex - 1 } });
   });
 
   test("§7 the snapshot holds the sessions: a retry after it is still recognised", () => {

@@ -50,8 +50,27 @@ export interface RaftLimits extends GroupCommitLimits {
   readonly retainedBytes: number;
   /** One chunk of a snapshot, in bytes. */
   readonly snapshotChunkBytes: number;
-  /** An open snapshot pins storage; one that takes longer starts over (STO9). */
+  /** Chunks of a snapshot under way to one follower, in bytes. */
+  readonly snapshotWindowBytes: number;
+  /** An open snapshot pins storage: putting it into a file takes no longer than this (STO9). */
   readonly snapshotAgeMsMax: number;
+  /** How long the file of a snapshot is kept that nobody asks for, ms. */
+  readonly snapshotIdleMsMax: number;
+  /** After a snapshot could not be put into a file, how long until it is tried again, ms. */
+  readonly snapshotRetryMs: number;
+  /** Bytes that are left to others of the disk: a snapshot's file never takes them. */
+  readonly diskRoomBytesMin: number;
+  /** While a checkpoint runs, changes in memory beyond this hold a snapshot's rows back. */
+  readonly snapshotMemtableBytesMax: number;
+  /** Rows of a generation that is not in use any more, removed in one settle. */
+  readonly wipeRowsMax: number;
+  /** The leader's state is compared with the followers' this often, ms (STO7). */
+  readonly stateHashMs: number;
+  /** All rows are read and compared with their hash this often, ms (STO7). */
+  readonly scrubMs: number;
+  /** Rows that are read for that at once, and how long until the next ones, ms. */
+  readonly scrubRowsMax: number;
+  readonly scrubPauseMs: number;
   /** Entries applied in one settle, so that a long backlog does not block the loop. */
   readonly applyEntriesMax: number;
   /** A follower further behind is not made leader: clients would wait while it catches up. */
@@ -69,7 +88,17 @@ export const RAFT_LIMITS: RaftLimits = {
   inFlightBytesMax: 8 << 20,
   retainedBytes: 32 << 20,
   snapshotChunkBytes: 256 << 10,
-  snapshotAgeMsMax: 60_000,
+  snapshotWindowBytes: 1 << 20,
+  snapshotAgeMsMax: 3_600_000,
+  snapshotIdleMsMax: 60_000,
+  snapshotRetryMs: 30_000,
+  diskRoomBytesMin: 256 << 20,
+  snapshotMemtableBytesMax: 16 << 20,
+  wipeRowsMax: 1000,
+  stateHashMs: 10_000,
+  scrubMs: 6 * 3_600_000,
+  scrubRowsMax: 100,
+  scrubPauseMs: 10,
   applyEntriesMax: 8192,
   transferLagEntriesMax: 65_536,
   windowCalls: 16_384,

@@ -8,8 +8,10 @@ import type { RecoveredRecord } from "../../contract/record.ts";
 import type { StateMachine, StateReader } from "../../contract/state-machine.ts";
 import type { StateStore } from "../../contract/state-store.ts";
 import type { Memtable } from "../../log/memtable.ts";
+import type { SnapshotFiles } from "../../log/snapshot-file.ts";
 import type { AppliedAnswer } from "../../sessions/session-table.ts";
 import { type AppliedListener, Applier } from "./applier.ts";
+import { ConsistencyCheck } from "./consistency-check.ts";
 import {
   onOwnVoteWritten,
   onRequestVote,
@@ -36,7 +38,16 @@ import { Proposals } from "./proposals.ts";
 import { type Out, Raft, type RaftOptions, type SingleLeaderVocabulary } from "./raft.ts";
 import { decodeRecord } from "./records.ts";
 import { ReplicaReads } from "./replica-reads.ts";
-import { afterTable, DATA, decodeMeta, ENTRIES, META, SESSIONS } from "./rows.ts";
+import {
+  afterTable,
+  DATA,
+  decodeIncoming,
+  decodeMeta,
+  ENTRIES,
+  INCOMING,
+  META,
+  SESSIONS,
+} from "./rows.ts";
 import { Snapshots } from "./snapshot.ts";
 import { driveTransfer, onTransferRequest, startTransfer } from "./transfer.ts";
 import { TransferCalls } from "./transfer-calls.ts";
@@ -45,6 +56,8 @@ import { TransferCalls } from "./transfer-calls.ts";
 export interface ReplicaParts {
   readonly memtable: Memtable;
   readonly store: StateStore;
+  /** Where the node keeps the snapshots that it sends. */
+  readonly files: SnapshotFiles;
   readonly machine: StateMachine;
   /** Asks the node for a checkpoint that begins after now. */
   readonly requestCheckpoint: () => void;
@@ -63,6 +76,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
   readonly #raft: Raft;
   readonly #applier: Applier;
   readonly #snapshots: Snapshots;
+  readonly #consistency: ConsistencyCheck;
   readonly #proposals: Proposals;
   readonly #forwarding: Forwarding;
   readonly #preference: LeaderPreference;
@@ -79,13 +93,8 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
   constructor(options: RaftOptions, parts: ReplicaParts, now: Instant) {
     this.#raft = new Raft(options, now, bootNumber(parts.boot));
     this.#applier = new Applier(this.#raft, parts.memtable, parts.machine);
-    this.#snapshots = new Snapshots(
-      this.#raft,
-      this.#applier,
-      parts.memtable,
-      parts.store,
-      parts.requestCheckpoint,
-    );
+    this.#snapshots = new Snapshots(this.#raft, this.#applier, parts);
+    this.#consistency = new ConsistencyCheck(this.#raft, this.#applier, now);
     this.#proposals = new Proposals(this.#raft, this.#applier);
     this.#forwarding = new Forwarding(this.#raft, this.#applier, parts.boot);
     this.#preference = new LeaderPreference(this.#raft);
@@ -107,7 +116,8 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
       sessions.push(row);
     }
     this.#applier.restore(meta, meta.generation, sessions);
-    this.#applier.wipeGeneration(1 - meta.generation);
+    const incoming = memtable.get(from + INCOMING);
+    this.#snapshots.receiver.restored(incoming === undefined ? null : decodeIncoming(incoming));
     const raft = this.#raft;
     raft.term = meta.term;
     raft.vote = meta.vote;
@@ -118,7 +128,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
       this.#applier.noteRestoredEntryRow(key);
     }
     assert(from < to && from + DATA < to, "a group's rows lie between its ends");
-    this.#snapshots.restored(meta.appliedIndex, meta.appliedTerm, meta.generation);
+    this.#snapshots.restored();
   }
 
   /**
@@ -216,18 +226,26 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
       case "vote":
         return onVote(raft, from, message, now, out);
       case "appendEntries":
-        if (this.#snapshots.isInstalling) {
+        if (this.#snapshots.receiver.isInstalling || this.#isOverfull) {
           return onAppendWhileInstalling(raft, from, message, now, out);
         }
         return onAppendEntries(raft, from, message, now, out);
       case "appendReply":
         return onAppendReply(raft, from, message, now);
+      case "offerSnapshot":
+        return this.#snapshots.receiver.onOffer(from, message, now, out);
       case "installSnapshot":
-        return this.#snapshots.onInstall(from, message, now, out);
+        return this.#snapshots.receiver.onInstall(from, message, now, out);
       case "snapshotReply":
-        return this.#snapshots.onReply(from, message, now);
+        return this.#snapshots.sender.onReply(from, message, now);
+      case "requestSnapshot":
+        return this.#snapshots.sender.onRequest(from, message, now);
+      case "stateHash":
+        return this.#consistency.onStateHash(from, message, now, out);
+      case "stateHashReply":
+        return this.#consistency.onReply(from, message, now, out);
       case "timeoutNow":
-        if (message.term !== raft.term || raft.isLeader || this.#snapshots.isInstalling) return;
+        if (message.term !== raft.term || raft.isLeader || !this.#isFit) return;
         return startElection(raft, true, now, out);
       case "forward":
         this.#followLeadership();
@@ -243,6 +261,15 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
     }
   }
 
+  /**
+   * A replica that has to be rebuilt takes entries in and applies none: beyond some, it waits for
+   * the snapshot, like one that lags behind (STO7).
+   */
+  get #isOverfull(): boolean {
+    const { log, options } = this.#raft;
+    return this.#applier.damage !== null && log.bytes > 4 * options.limits.retainedBytes;
+  }
+
   #onLink(peer: NodeId, up: boolean): void {
     const { linksDown, leadership } = this.#raft;
     if (up) linksDown.delete(peer);
@@ -252,7 +279,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
     // What was in flight on the old connection may be lost: find the common prefix again (LEAD2).
     if (progress.state === "replicate") progress.becomeProbe();
     progress.probing = !up;
-    if (progress.snapshot !== null) progress.snapshot.awaiting = false;
+    this.#snapshots.sender.onLink(progress);
   }
 
   #followLeadership(): void {
@@ -266,6 +293,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
   settle(now: Instant, out: Out): void {
     this.#lastStepAt = now;
     this.#forwarding.now = now;
+    this.#checkState(now, out);
     this.#askForTransfer(now, out);
     this.#drive(now, out);
     this.#followLeadership();
@@ -279,8 +307,10 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
     this.#proposals.beforeReplicate(now);
     releaseGroup(this.#raft, now);
     replicate(this.#raft, now, out);
-    if (this.#raft.leadership !== null) this.#snapshots.drive(this.#raft.leadership, now, out);
-    this.#snapshots.settle(now, out);
+    if (this.#raft.leadership !== null) {
+      this.#snapshots.sender.drive(this.#raft.leadership, now, out);
+    }
+    this.#snapshots.receiver.settle(now, out);
     this.#raft.writeTurn(now, out);
     sendAck(this.#raft, this.#applier.appliedIndex, now, out);
     this.#proposals.settle(now);
@@ -299,6 +329,21 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
     if (reply !== null) this.#transfers.onReply(reply, out);
   }
 
+  /**
+   * Whoever finds its own state wrong leads no longer than it takes to hand over (STO7). Its log is
+   * whole, and may be the only one from which others can be brought up to date.
+   */
+  #checkState(now: Instant, out: Out): void {
+    this.#snapshots.sender.settle(now);
+    this.#consistency.settle(now, out);
+    if (this.#applier.damage !== null && this.#raft.isLeader) startTransfer(this.#raft, now);
+  }
+
+  /** What this node would lead with is whole and on disk. */
+  get #isFit(): boolean {
+    return !this.#snapshots.receiver.isInstalling && this.#applier.damage === null;
+  }
+
   /** What time alone brings about: elections, check-quorum, transfers. */
   #drive(now: Instant, out: Out): void {
     const raft = this.#raft;
@@ -315,13 +360,19 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
 
   #mayCampaign(now: Instant): boolean {
     const raft = this.#raft;
-    if (this.#snapshots.isInstalling) return false;
-    if (now >= raft.electionDeadline) return true;
+    if (this.#snapshots.receiver.isInstalling) return false;
+    if (now >= raft.electionDeadline + this.#courtesyMs) return true;
+    if (!this.#isFit) return false;
     // The leader's link broke: likely it is gone. Ask early, but not all at the same instant.
     const { leader, linksDown, options } = raft;
     if (leader === null || !linksDown.has(leader) || raft.role !== "follower") return false;
     const early = raft.electionDeadline - options.timing.electionTimeoutMs;
     return now - raft.leaderHeardAt >= options.timing.heartbeatMs && now >= early;
+  }
+
+  /** Others go first where this replica could only hand over to them. */
+  get #courtesyMs(): number {
+    return this.#applier.damage === null ? 0 : this.#raft.options.timing.electionTimeoutMs;
   }
 
   /** A leader whose disk does not answer keeps everybody waiting: let another one lead (LEAD1). */
@@ -383,11 +434,13 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
 
   deadline(): Instant | null {
     const raft = this.#raft;
-    if (this.#backlog || this.#snapshots.isDue) return this.#lastStepAt;
+    const { sender, receiver } = this.#snapshots;
+    if (this.#backlog || sender.isDue || receiver.isDue) return this.#lastStepAt;
     let deadline = this.#forwarding.deadline() ?? Number.POSITIVE_INFINITY;
     deadline = Math.min(deadline, this.#feeds.deadline() ?? deadline);
     deadline = Math.min(deadline, this.#transfers.deadline() ?? deadline);
     deadline = Math.min(deadline, this.#reads.deadline() ?? deadline);
+    deadline = Math.min(deadline, this.#consistency.deadline() ?? deadline);
     if (raft.isLeader) {
       deadline = Math.min(deadline, leaderDeadline(raft));
       deadline = Math.min(deadline, this.#proposals.deadline() ?? deadline);
@@ -397,9 +450,11 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
 
   #campaignDeadline(): Instant {
     // Until the checkpoint is there it may not campaign, and a deadline that is over would spin.
-    if (this.#snapshots.isInstalling) return Number.POSITIVE_INFINITY;
+    if (this.#snapshots.receiver.isInstalling) return Number.POSITIVE_INFINITY;
     const { electionDeadline, leader, linksDown, role, leaderHeardAt, options } = this.#raft;
-    if (leader === null || !linksDown.has(leader) || role !== "follower") return electionDeadline;
+    if (leader === null || !linksDown.has(leader) || role !== "follower" || !this.#isFit) {
+      return electionDeadline + this.#courtesyMs;
+    }
     const { electionTimeoutMs, heartbeatMs } = options.timing;
     return Math.max(electionDeadline - electionTimeoutMs, leaderHeardAt + heartbeatMs);
   }
@@ -461,6 +516,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
    */
   close(out: Out): void {
     this.#raft.endLeadership();
+    this.#snapshots.sender.close();
     this.#proposals.end();
     this.#forwarding.endAll(out);
   }
@@ -503,6 +559,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
       lagMs: raft.staleMs(appliedIndex, now),
       ...this.#applier.counts,
       halted: this.#applier.halted,
+      damaged: this.#applier.damage,
       peers: this.#peers(now),
     };
   }

@@ -4,12 +4,15 @@ import { FormatError } from "../../base/bytes.ts";
 import {
   bigEndian,
   DATA,
+  decodeIncoming,
   decodeMeta,
+  encodeIncoming,
   encodeMeta,
   fromBigEndian,
   type GroupMeta,
   groupEnd,
   groupPrefix,
+  type IncomingRow,
 } from "./rows.ts";
 
 const META: GroupMeta = {
@@ -20,6 +23,8 @@ const META: GroupMeta = {
   logTime: 1_700_000_000_000,
   generation: 1,
   counts: { keys: 3, expiring: 2, collections: 1 },
+  hash: "0123456789abcdef",
+  isDamaged: true,
   voters: ["n1", "n2", "n3"],
   termStarts: [
     { term: 1, first: 1 },
@@ -49,6 +54,18 @@ test("the meta row comes back, with and without a vote", () => {
   expect(decodeMeta(encodeMeta(META))).toEqual(META);
   const none = { ...META, vote: null, voters: [], termStarts: [] };
   expect(decodeMeta(encodeMeta(none))).toEqual(none);
+});
+
+test("the row of a snapshot that is arriving comes back", () => {
+  const row: IncomingRow = {
+    id: { index: 2 ** 40, term: 7, hash: "00000000ffffffff" },
+    generation: 1,
+    offset: 2 ** 41,
+    crc: 2 ** 32 - 1,
+    filled: "fedcba9876543210",
+  };
+  expect(decodeIncoming(encodeIncoming(row))).toEqual(row);
+  expect(() => decodeIncoming(encodeIncoming(row).subarray(1))).toThrow(FormatError);
 });
 
 test("a cut meta row is a FormatError", () => {

@@ -7,6 +7,12 @@ import {
   putU48,
   toByteString,
 } from "../../base/bytes.ts";
+import {
+  decodeRowHash,
+  encodeRowHash,
+  ROW_HASH_BYTES,
+  type RowHashText,
+} from "../../base/row-hash.ts";
 import type { GroupId, LogIndex, NodeId, Term, WallClock } from "../../contract/ids.ts";
 import type { TermStart } from "./raft-log.ts";
 
@@ -19,7 +25,8 @@ import type { TermStart } from "./raft-log.ts";
  * - `e` + index: entries that were not applied when the checkpoint was taken (STO5);
  * - `d` + generation + table + key: the keyspace's values. A snapshot is filled into another
  *   generation, and one write of the `m` row switches (STO9). `keyspace-state.ts` and `sweeper.ts`
- *   have its tables.
+ *   have its tables;
+ * - `i`: one row while a snapshot is being filled in: which one, and how far it has come.
  */
 export const META = "m";
 
@@ -37,6 +44,12 @@ export const KEYS = "k";
 
 /** Within a generation: the fields of collections, by collection. */
 export const FIELDS = "f";
+
+/** Names the row of the snapshot that is being filled into the other generation. */
+export const INCOMING = "i";
+
+/** Bytes of a key of `DATA` in front of what the keyspace put there: group, table, generation. */
+export const DATA_PREFIX_BYTES = 8;
 
 /** The first bytes of all keys of the group. */
 export function groupPrefix(group: GroupId): ByteString {
@@ -90,6 +103,10 @@ export interface GroupMeta {
   /** 0 or 1: where the values lie. */
   readonly generation: number;
   readonly counts: KeyCounts;
+  /** Over all rows of that generation (STO7). */
+  readonly hash: RowHashText;
+  /** This replica knows its state to be wrong, and waits for another's (STO7). */
+  readonly isDamaged: boolean;
   readonly voters: readonly NodeId[];
   readonly termStarts: readonly TermStart[];
 }
@@ -110,6 +127,8 @@ export function encodeMeta(meta: GroupMeta): Uint8Array {
   writer.u48(meta.counts.keys);
   writer.u48(meta.counts.expiring);
   writer.u48(meta.counts.collections);
+  writer.raw(encodeRowHash(meta.hash));
+  writer.u8(meta.isDamaged ? 1 : 0);
   writer.u16(meta.voters.length);
   for (const voter of meta.voters) writer.text(voter);
   writer.u32(meta.termStarts.length);
@@ -133,6 +152,8 @@ export function decodeMeta(bytes: Uint8Array): GroupMeta {
   const logTime = reader.u48();
   const generation = reader.u8();
   const counts = { keys: reader.u48(), expiring: reader.u48(), collections: reader.u48() };
+  const hash = decodeRowHash(reader.raw(ROW_HASH_BYTES));
+  const isDamaged = reader.u8() === 1;
   const voters: NodeId[] = [];
   for (let left = reader.u16(); left > 0; left -= 1) voters.push(reader.text());
   const termStarts: TermStart[] = [];
@@ -147,7 +168,60 @@ export function decodeMeta(bytes: Uint8Array): GroupMeta {
     logTime,
     generation,
     counts,
+    hash,
+    isDamaged,
     voters,
     termStarts,
+  };
+}
+
+/** Which state a snapshot is: its last entry, and the hash of its rows (STO9). */
+export interface SnapshotId {
+  readonly index: LogIndex;
+  readonly term: Term;
+  readonly hash: RowHashText;
+}
+
+/** Whether both name the same state, whoever made the snapshot. */
+export function isSameSnapshot(a: SnapshotId, b: SnapshotId): boolean {
+  return a.index === b.index && a.term === b.term && a.hash === b.hash;
+}
+
+/** The `i` row: what a checkpoint holds of a snapshot that is not complete. */
+export interface IncomingRow {
+  readonly id: SnapshotId;
+  readonly generation: number;
+  /** Where the chunk begins that comes next, and the checksum of all before it. */
+  readonly offset: number;
+  readonly crc: number;
+  /** Of the rows filled in so far. */
+  readonly filled: RowHashText;
+}
+
+/** The row, as stored. */
+export function encodeIncoming(row: IncomingRow): Uint8Array {
+  const writer = new ByteWriter(64);
+  writer.u48(row.id.index);
+  writer.u48(row.id.term);
+  writer.raw(encodeRowHash(row.id.hash));
+  writer.u8(row.generation);
+  writer.u48(row.offset);
+  writer.u32(row.crc);
+  writer.raw(encodeRowHash(row.filled));
+  return writer.take();
+}
+
+/** The inverse of `encodeIncoming`. Throws `FormatError`. */
+export function decodeIncoming(bytes: Uint8Array): IncomingRow {
+  const reader = new ByteReader(bytes);
+  const index = reader.u48();
+  const term = reader.u48();
+  const hash = decodeRowHash(reader.raw(ROW_HASH_BYTES));
+  return {
+    id: { index, term, hash },
+    generation: reader.u8(),
+    offset: reader.u48(),
+    crc: reader.u32(),
+    filled: decodeRowHash(reader.raw(ROW_HASH_BYTES)),
   };
 }

@@ -1,9 +1,9 @@
 import { assert } from "../../base/assert.ts";
 import { type ByteString, EMPTY, prefixEnd } from "../../base/bytes.ts";
 import type { WallClock } from "../../contract/ids.ts";
-import type { Memtable } from "../../log/memtable.ts";
 import { type CollectionId, DEADLINE_MAX } from "../../values/row.ts";
 import { bigEndian, FIELDS, fromBigEndian } from "./rows.ts";
+import type { StateRows } from "./state-rows.ts";
 
 /** Tables within a generation: keys by their deadlines, and collections that are to be removed. */
 const DEADLINES = "x";
@@ -16,7 +16,7 @@ const DEADLINE_BYTES = 6;
  * what one entry removes is the same on every replica.
  */
 export class Sweeper {
-  readonly #memtable: Memtable;
+  readonly #memtable: StateRows;
   readonly #deadlines: ByteString;
   readonly #graves: ByteString;
   readonly #fields: ByteString;
@@ -31,7 +31,7 @@ export class Sweeper {
   /** The last field that was removed of the first grave. */
   #lastField: ByteString = "";
 
-  constructor(memtable: Memtable, prefix: ByteString, expiring: number) {
+  constructor(memtable: StateRows, prefix: ByteString, expiring: number) {
     this.#memtable = memtable;
     this.#deadlines = prefix + DEADLINES;
     this.#graves = prefix + GRAVES;

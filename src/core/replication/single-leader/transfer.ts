@@ -94,6 +94,7 @@ function standingOf(raft: Raft, progress: Progress, now: Instant): string {
     return `${node} is down or cut off: the leader has not heard it for ${Math.floor(silentMs)} ms`;
   }
   if (state === "snapshot") return `${node} is far behind: it is being sent the whole state`;
+  if (progress.rebuildFrom !== null) return `${node} is having its state replaced`;
   // Nothing was acknowledged in this term, so where its log stands is not known.
   if (matchIndex === 0) return "unknown";
   const lag = raft.log.lastIndex - matchIndex;
