@@ -178,6 +178,70 @@ describe("a keyspace that is dropped", () => {
     expect(user.await(read)).toBe("NOKEYSPACE The keyspace was dropped. not-applied");
   });
 
+  test("ends those too that wait for changes, for a state or for another leader", () => {
+    const { sim, n1, n2, n3, talk } = withKeyspaces(["a"]);
+    const selecting = (node: SimNode) => {
+      const user = sim.talk(node);
+      expect(user.ask("SELECT", "a")).toBe("OK");
+      return user;
+    };
+    const follower = selecting(n1);
+    const feed = follower.send("TREFOIL.CHANGES", "$", "BLOCK", "60000");
+    // No replica's state is ever this fresh, and nothing of the keyspace reaches its leader.
+    sim.cluster.network.filter = (_from, to, { group }) => group !== GROUP_1 || to !== n2.id;
+    const reader = selecting(n3);
+    const options = ["TREFOIL.WITH", "R", "bounded", "1", "TIMEOUT", "60000", "--"];
+    const read = reader.send(...options, "GET", "k");
+    const operator = selecting(n3);
+    const wish = [
+      "TREFOIL.WITH",
+      "TIMEOUT",
+      "60000",
+      "--",
+      "TREFOIL.MEMBER",
+      "TRANSFER",
+      "TO",
+      "n3",
+    ];
+    const transfer = operator.send(...wish);
+    sim.run(20);
+    talk.ask("TREFOIL.KEYSPACE", "DROP", "a");
+    expect(follower.await(feed)).toBe("NOKEYSPACE The keyspace was dropped. not-applied");
+    expect(reader.await(read)).toBe("NOKEYSPACE The keyspace was dropped. not-applied");
+    expect(operator.await(transfer)).toMatch(/^NOKEYSPACE The keyspace was dropped\. /);
+  });
+
+  test("lets no call wait beyond its deadline while its drop is neither known nor overwritten", () => {
+    const { sim, n1, n2, n3, talk } = withKeyspaces(["a"]);
+    sim.run(200);
+    const user = sim.talk(n1);
+    expect(user.ask("SELECT", "a")).toBe("OK");
+    // The catalog's leader has the drop in its log and reaches nobody with it.
+    const catalog = sim.cluster.leader(CATALOG_GROUP)!;
+    expect(catalog).toBe(n1);
+    sim.cluster.network.filter = (from, _to, { group }) =>
+      from !== n1.id || group !== CATALOG_GROUP;
+    talk.send("TREFOIL.WITH", "TIMEOUT", "100", "--", "TREFOIL.KEYSPACE", "DROP", "a");
+    expect(sim.cluster.runUntil(50, () => n1.keyspaces?.get(GROUP_1)?.isResting === true)).toBe(
+      true,
+    );
+    const within = (...options: string[]) => ["TREFOIL.WITH", ...options, "TIMEOUT", "60", "--"];
+    const calls = [
+      user.send(...within("R", "bounded", "1"), "GET", "k"),
+      user.send(...within(), "TREFOIL.MEMBER", "TRANSFER", "TO", "n2"),
+      user.send(...within(), "SET", "k", "v"),
+    ];
+    sim.run(95);
+    const ends = [/^STALE .* not-applied$/, /^(NOLEADER|TIMEOUT)/, /^(NOLEADER|TIMEOUT)/];
+    calls.forEach((call, i) => expect(user.answer(call)).toMatch(ends[i]!));
+    // Another one leads the catalog, and knows nothing of it: the keyspace goes on.
+    const isAwake = () => n1.keyspaces?.get(GROUP_1)?.isResting === false;
+    sim.cluster.runUntil(3_000, () => [n2, n3].includes(sim.cluster.leader(CATALOG_GROUP)!));
+    sim.cluster.network.filter = () => true;
+    expect(sim.cluster.runUntil(3_000, isAwake)).toBe(true);
+    expect(user.ask("SET", "k", "v")).toBe("OK");
+  });
+
   test("is used by nobody after the drop was acknowledged, though a node has not heard of it", () => {
     const options = { checkpointLogBytes: 4 * 1024 };
     const { sim, n1, n3, talk } = withKeyspaces(["a"], { options });

@@ -61,6 +61,12 @@ export class Feeds {
     });
   }
 
+  /** The keyspace is no more. */
+  endAll(reply: Reply, out: Out): void {
+    for (const { ticket } of this.#waiting) this.#reply(out, ticket, reply);
+    this.#waiting = [];
+  }
+
   deadline(): Instant | null {
     let deadline = Number.POSITIVE_INFINITY;
     for (const { call } of this.#waiting) deadline = Math.min(deadline, call.deadline);

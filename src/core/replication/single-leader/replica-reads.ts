@@ -107,6 +107,14 @@ export class ReplicaReads {
     return isFresh && this.#forwarding.showsWritesOf(connection) ? "applied" : "awaited";
   }
 
+  /** The keyspace is no more. */
+  endAll(reply: Reply, out: Out): void {
+    this.#leave(({ ticket }) => {
+      this.#reply(out, ticket, reply);
+      return true;
+    });
+  }
+
   #reply(out: Out, ticket: RequestId, reply: Reply): void {
     out.reply(ticket, { reply, meta: NO_META });
   }

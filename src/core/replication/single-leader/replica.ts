@@ -5,6 +5,7 @@ import type { GroupCall, GroupStatus, PeerStatus } from "../../contract/group.ts
 import type { Instant, LogIndex, NodeId, RequestId, Term, WallClock } from "../../contract/ids.ts";
 import type { Input, Protocol } from "../../contract/protocol.ts";
 import type { RecoveredRecord } from "../../contract/record.ts";
+import { error } from "../../contract/reply.ts";
 import type { StateMachine, StateReader } from "../../contract/state-machine.ts";
 import type { StateStore } from "../../contract/state-store.ts";
 import type { Memtable } from "../../log/memtable.ts";
@@ -502,12 +503,20 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
    * peers, and calls whose time is up end all the same.
    */
   rest(now: Instant, out: Out): void {
+    this.#forwarding.now = now;
+    this.#transfers.expire(now, out);
+    this.#feeds.settle(now, out);
+    this.#reads.settle(now, out);
     this.#forwarding.expire(now, out);
   }
 
   /** In place of `deadline` meanwhile. */
   restDeadline(): Instant | null {
-    return this.#forwarding.callsDeadline;
+    let deadline = this.#forwarding.callsDeadline ?? Number.POSITIVE_INFINITY;
+    deadline = Math.min(deadline, this.#feeds.deadline() ?? deadline);
+    deadline = Math.min(deadline, this.#transfers.callDeadline ?? deadline);
+    deadline = Math.min(deadline, this.#reads.deadline() ?? deadline);
+    return deadline === Number.POSITIVE_INFINITY ? null : deadline;
   }
 
   /**
@@ -518,6 +527,10 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
     this.#raft.endLeadership();
     this.#snapshots.sender.close();
     this.#proposals.end();
+    const dropped = error("NOKEYSPACE", "The keyspace was dropped.");
+    this.#reads.endAll(dropped, out);
+    this.#feeds.endAll(dropped, out);
+    this.#transfers.endAll(out);
     this.#forwarding.endAll(out);
   }
 

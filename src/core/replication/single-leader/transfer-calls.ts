@@ -108,6 +108,20 @@ export class TransferCalls {
     reply(out, open.ticket, error("TIMEOUT", text));
   }
 
+  /** The keyspace is no more: whether somebody took over before that is not known. */
+  endAll(out: Out): void {
+    const open = this.#open;
+    if (open === null) return;
+    this.#open = null;
+    const outcome = open.first === null ? "not-applied" : "unknown";
+    reply(out, open.ticket, error("NOKEYSPACE", "The keyspace was dropped.", outcome));
+  }
+
+  /** When the open call's time is up. */
+  get callDeadline(): Instant | null {
+    return this.#open?.deadline ?? null;
+  }
+
   deadline(): Instant | null {
     const open = this.#open;
     if (open === null) return null;
