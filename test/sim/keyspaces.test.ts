@@ -417,6 +417,20 @@ describe("the leaders", () => {
     expect(returns).toBeLessThanOrEqual(5);
   });
 
+  test("stay where an operator puts them", () => {
+    const { sim, n1, n3, talk } = withKeyspaces([]);
+    sim.run(500);
+    expect(sim.cluster.leader()).toBe(n1);
+    expect(talk.ask("TREFOIL.MEMBER", "TRANSFER", "TO", "n3")).toBe("OK");
+    sim.run(10_000);
+    expect(sim.cluster.leader()).toBe(n3);
+    // Until that node is lost.
+    n3.crash();
+    sim.run(1_000);
+    n3.boot();
+    expect(sim.cluster.runUntil(10_000, () => sim.cluster.leader() === n1)).toBe(true);
+  });
+
   test("follow a preference that is altered", () => {
     const { sim, n3, talk } = withKeyspaces(["a"]);
     talk.ask("TREFOIL.KEYSPACE", "ALTER", "a", "LEADER", "n3");

@@ -147,7 +147,7 @@ const message: fc.Arbitrary<SingleLeaderMessage> = fc.oneof(
     index: u48,
     hash: rowHash,
   }),
-  fc.record({ kind: fc.constant("timeoutNow" as const), term: u48 }),
+  fc.record({ kind: fc.constant("timeoutNow" as const), term: u48, isAsked: fc.boolean() }),
   fc.record({
     kind: fc.constant("forward" as const),
     term: u48,

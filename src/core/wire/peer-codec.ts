@@ -158,7 +158,7 @@ function writeMessage(writer: ByteWriter, message: SingleLeaderMessage): void {
       writer.u48(message.index);
       return writer.raw(encodeRowHash(message.hash));
     case "timeoutNow":
-      return;
+      return writer.u8(message.isAsked ? 1 : 0);
     case "forward":
       writer.u48(message.stream);
       writer.u48(message.count);
@@ -270,7 +270,7 @@ function readMessage(
     case "stateHashReply":
       return { kind, term, index: reader.u48(), hash: readRowHash(reader) };
     case "timeoutNow":
-      return { kind, term };
+      return { kind, term, isAsked: reader.u8() === 1 };
     case "forward": {
       const stream = reader.u48();
       const count = reader.u48();

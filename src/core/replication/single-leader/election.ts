@@ -16,6 +16,7 @@ type Vote = Extract<SingleLeaderMessage, { kind: "vote" }>;
 export function startPreVote(raft: Raft, now: Instant, out: Out): void {
   assert(raft.role !== "leader", "a leader does not campaign");
   raft.role = "preCandidate";
+  raft.isAskedToLead = false;
   raft.leader = null;
   raft.resetElectionTimer(now);
   raft.granted.clear();

@@ -145,6 +145,16 @@ describe("another leader hands over", () => {
     expect(beat(both, now, now + 1_000_000)).toBe(now + 20_000);
   });
 
+  test("not while it leads because an operator wants it to", () => {
+    const both = preferring("n2");
+    lead(both.raft, 0);
+    both.raft.isAskedToLead = true;
+    expect(beat(both, 0, 5 * STEADY_MS)).toBeNull();
+    both.raft.becomeFollower(both.raft.term, null, 5 * STEADY_MS);
+    lead(both.raft, 5 * STEADY_MS);
+    expect(beat(both, 5 * STEADY_MS, 10 * STEADY_MS)).toBe(6 * STEADY_MS);
+  });
+
   test("later when it was told to lead and did not come to it", () => {
     const both = preferring("n2");
     lead(both.raft, 0);

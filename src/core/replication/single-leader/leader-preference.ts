@@ -24,7 +24,8 @@ const EAGER_TIMEOUTS = 2;
  * When a node starts, or the group does, the preferred one campaigns at once, by pre-votes, which
  * disturb nobody. Later another leader hands over to it by a transfer, when it has kept up for long
  * without a gap. Each time that it loses leadership soon again, to a stall, a slow disk or a crash,
- * the next wait is twice as long: a node that is not well does not take its clients along.
+ * the next wait is twice as long: a node that is not well does not take its clients along. Whoever
+ * leads because an operator wants it to, keeps leadership until it loses it.
  */
 export class LeaderPreference {
   readonly #raft: Raft;
@@ -62,6 +63,7 @@ export class LeaderPreference {
   set preferred(node: NodeId | null) {
     if (node === this.#preferred) return;
     this.#preferred = node;
+    this.#raft.isAskedToLead = false;
     this.#steadySince = null;
     this.#holdMs = this.#baseMs / 2;
     this.#mayReturnAt = Number.NEGATIVE_INFINITY;
@@ -102,6 +104,7 @@ export class LeaderPreference {
       this.#isReturning = false;
     }
     if (leadership === null || this.#preferred === null || this.#preferred === options.node) return;
+    if (this.#raft.isAskedToLead) return;
     const progress = leadership.followers.find(({ node }) => node === this.#preferred);
     if (progress === undefined || leadership.transfer !== null) return;
     if (this.#isReturning) {

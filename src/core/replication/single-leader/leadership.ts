@@ -5,6 +5,14 @@ import { GroupCommit } from "./group-commit.ts";
 import { NO_STAMP, Progress, type Stamp } from "./progress.ts";
 import { countAtLeast, majorityOf, majorityValue } from "./quorum.ts";
 
+/** Leadership on its way to another node; `isAsked`: because an operator wants it so. */
+export interface Transfer {
+  readonly to: NodeId;
+  readonly until: Instant;
+  readonly isAsked: boolean;
+  sent: boolean;
+}
+
 /** A round whose confirmation will date the followers' states, and the leader's own (LEAD6). */
 interface FreshnessRound {
   readonly round: number;
@@ -33,7 +41,7 @@ export class Leadership {
   /** When the entries of this term leave. */
   readonly groups: GroupCommit;
   /** A transfer under way: nothing new is proposed until it is over (thesis §3.10). */
-  transfer: { readonly to: NodeId; readonly until: Instant; sent: boolean } | null = null;
+  transfer: Transfer | null = null;
   /** Followers that did not take over when they were to, and when that was given up. */
   readonly transfersFailed = new Map<NodeId, Instant>();
   /** The latest request of each node's boot. */

@@ -120,7 +120,12 @@ export type SingleLeaderMessage =
       readonly hash: RowHashText;
     }
   /** Leadership transfer (thesis §3.10): start an election now. */
-  | { readonly kind: "timeoutNow"; readonly term: Term }
+  | {
+      readonly kind: "timeoutNow";
+      readonly term: Term;
+      /** An operator asked for it: the preferred leader does not get it back by itself. */
+      readonly isAsked: boolean;
+    }
   /** An operator asks through this node, and again until it is done or too late. */
   | {
       readonly kind: "transferRequest";

@@ -309,7 +309,7 @@ test("a read is evaluated right behind the write it follows, and before the next
 test("nothing is taken in while a transfer is under way (thesis 3.10)", () => {
   const desk = new Desk();
   const session = desk.register();
-  desk.raft.leadership!.transfer = { to: "n3", until: 1000, sent: false };
+  desk.raft.leadership!.transfer = { to: "n3", until: 1000, isAsked: false, sent: false };
   desk.forward([write(1, "INCR n")], { session, count: 1 });
   expect(desk.raft.log.lastIndex).toBe(2);
   expect(desk.proposals.takeReplies()).toEqual([]);

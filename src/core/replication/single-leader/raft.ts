@@ -150,6 +150,8 @@ export class Raft {
   readonly refused = new Set<NodeId>();
   ownVoteBatch: BatchNumber | null = null;
   readonly linksDown = new Set<NodeId>();
+  /** It leads, or campaigns, because an operator wants it to. */
+  isAskedToLead = false;
 
   /** Set while this node leads, and only then. */
   leadership: Leadership | null = null;
@@ -211,6 +213,7 @@ export class Raft {
       this.resetElectionTimer(now);
     }
     this.endLeadership();
+    this.isAskedToLead = false;
     this.role = "follower";
     this.leader = leader;
     this.ownVoteBatch = null;

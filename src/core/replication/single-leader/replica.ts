@@ -247,7 +247,9 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
         return this.#consistency.onReply(from, message, now, out);
       case "timeoutNow":
         if (message.term !== raft.term || raft.isLeader || !this.#isFit) return;
-        return startElection(raft, true, now, out);
+        startElection(raft, true, now, out);
+        raft.isAskedToLead = message.isAsked;
+        return;
       case "forward":
         this.#followLeadership();
         return this.#proposals.onForward(from, message, now);

@@ -45,7 +45,7 @@ function sent() {
 }
 
 function timeoutNow(to: string, term = 1) {
-  return { kind: "send", to, message: { kind: "timeoutNow", term } };
+  return { kind: "send", to, message: { kind: "timeoutNow", term, isAsked: false } };
 }
 
 const started = (to: string) => ({ kind: "started", to });
@@ -84,7 +84,12 @@ describe("a transfer", () => {
     expect(startTransfer(raft, 11)).toEqual(started("n3"));
     expect(startTransfer(raft, 11, "n3")).toEqual(started("n3"));
     expect(startTransfer(raft, 11, "n2")).toEqual({ kind: "later" });
-    expect(raft.leadership!.transfer).toEqual({ to: "n3", until: 1010, sent: false });
+    expect(raft.leadership!.transfer).toEqual({
+      to: "n3",
+      until: 1010,
+      isAsked: false,
+      sent: false,
+    });
   });
 
   test("passes over who did not take over, until that has rested", () => {

@@ -31,7 +31,12 @@ const LATER = { kind: "later" } as const;
  * Begins to hand leadership to the named follower, or to the most complete one (thesis §3.10). It
  * is given up after an election timeout, and then this node goes on leading.
  */
-export function startTransfer(raft: Raft, now: Instant, to: NodeId | null = null): TransferStart {
+export function startTransfer(
+  raft: Raft,
+  now: Instant,
+  to: NodeId | null = null,
+  isAsked = false,
+): TransferStart {
   const leadership = defined(raft.leadership, "only a leader hands over");
   const { transfer } = leadership;
   if (transfer !== null) {
@@ -40,7 +45,7 @@ export function startTransfer(raft: Raft, now: Instant, to: NodeId | null = null
   const target = to === null ? chooseTarget(raft, leadership, now) : checkTarget(raft, to, now);
   if ("kind" in target) return target;
   const until = now + raft.options.timing.electionTimeoutMs;
-  leadership.transfer = { to: target.node, until, sent: false };
+  leadership.transfer = { to: target.node, until, isAsked, sent: false };
   raft.trace("transfer", `to=${target.node} term=${raft.term}`);
   return { kind: "started", to: target.node };
 }
@@ -120,7 +125,8 @@ export function driveTransfer(raft: Raft, now: Instant, out: Out): void {
   const { matchIndex } = leadership.progress(transfer.to);
   if (matchIndex < raft.log.lastIndex && raft.options.mutant !== "L52") return;
   transfer.sent = true;
-  out.send(transfer.to, { kind: "timeoutNow", term: raft.term });
+  const { isAsked } = transfer;
+  out.send(transfer.to, { kind: "timeoutNow", term: raft.term, isAsked });
 }
 
 /**
@@ -148,7 +154,7 @@ export function onTransferRequest(
   const to = message.to === "" ? null : message.to;
   // Its attempt is under way or over.
   if (to !== null && ask.attempts > 0) return null;
-  const start = startTransfer(raft, now, to);
+  const start = startTransfer(raft, now, to, true);
   if (start.kind === "started") ask.attempts += 1;
   // After an attempt nobody can be certain that nothing came of it: its sender waits.
   if (start.kind !== "refused" || ask.attempts > 0) return null;
