@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { encodeUtf8 } from "../../src/core/base/bytes.ts";
 import { groupId } from "../../src/core/contract/ids.ts";
 import { CATALOG_GROUP } from "../../src/core/node/keyspaces.ts";
+import { decodeToken } from "../../src/core/sessions/session-token.ts";
 import { Scenario } from "../../src/testing/sim/scenario.ts";
 import type { SimNode } from "../../src/testing/sim/sim-node.ts";
 
@@ -318,6 +320,29 @@ describe("one connection", () => {
       "OK",
       { number: 2, name: "a" },
     ]);
+  });
+
+  test("is the one that it is when its turn has come: RESET waits with the rest", () => {
+    const { sim, n3 } = withKeyspaces([]);
+    const talk = sim.talk(n3);
+    const requests = [
+      ["TREFOIL.KEYSPACE", "CREATE", "a"],
+      ["SELECT", "a"],
+      ["SET", "k", "1"],
+      ["RESET"],
+      ["TREFOIL.TOKEN"],
+      ["SET", "k", "2"],
+      ["TREFOIL.KEYSPACE", "LIST"],
+      ["TREFOIL.TOKEN"],
+    ].map((words) => talk.send(...words));
+    const answers = requests.map((request) => talk.await(request));
+    expect(answers.slice(1, 4)).toEqual(["OK", "OK", "RESET"]);
+    const placesOf = (token: unknown) => {
+      const entries = decodeToken("simulated", encodeUtf8(String(token)));
+      return typeof entries === "string" ? entries : entries.length;
+    };
+    // A new session has seen nothing; then the default keyspace's write, and the catalog is none.
+    expect([placesOf(answers[4]), placesOf(answers[7])]).toEqual([0, 1]);
   });
 
   test("waits no longer than its calls may, and those of a keyspace have its deadline", () => {

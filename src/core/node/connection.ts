@@ -26,7 +26,7 @@ export interface Slot {
   reply: Reply | null;
   meta: ReplyMeta;
   /** The session that the command is part of: RESET begins another one. */
-  readonly places: SessionPlaces;
+  places: SessionPlaces;
   /** What another session has seen, as its token says: of this one once it is answered. */
   token: readonly SessionEntry[];
   /**

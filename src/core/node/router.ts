@@ -219,9 +219,13 @@ export class Router {
       const { slot, args, bytes } = deferred[next]!;
       this.#deferredBytes -= bytes;
       slot.resp = session.resp;
+      slot.places = session.places;
+      slot.isAuthenticated = session.isAuthenticated;
       this.#run(connection, slot, args, session.defaults, now, out);
     }
     connection.deferred = deferred.slice(next);
+    // What was dispatched came behind the groups' settle.
+    this.#dispatchedLate = true;
   }
 
   #run(
@@ -699,7 +703,8 @@ export class Router {
     }
     settle(slot, reply.reply);
     const group = defined(connection.openGroup, "an answer comes from the group that was asked");
-    if (reply.meta.index > 0) slot.places.move(group, reply.meta);
+    // The catalog is no part of a session: a token need not carry it.
+    if (reply.meta.index > 0 && group !== CATALOG_GROUP) slot.places.move(group, reply.meta);
     this.#callSettled(connection);
     this.#answer(connection, out);
   }
@@ -723,7 +728,6 @@ export class Router {
       slot.reply = isHere ? this.#catalogReply(each) : unheardOf(step);
       this.#callSettled(connection);
       this.#runDeferred(connection, now, out);
-      this.#dispatchedLate = true;
       this.#answer(connection, out);
     }
   }
