@@ -235,7 +235,7 @@ describe("a keyspace that is dropped", () => {
     ];
     sim.run(95);
     const ends = [/^STALE .* not-applied$/, /^(NOLEADER|TIMEOUT)/, /^(NOLEADER|TIMEOUT)/];
-    calls.forEach((call, i) => expect(user.answer(call)).toMatch(ends[i]!));
+    for (const [i, call] of calls.entries()) expect(user.answer(call)).toMatch(ends[i]!);
     // Another one leads the catalog, and knows nothing of it: the keyspace goes on.
     const isAwake = () => n1.keyspaces?.get(GROUP_1)?.isResting === false;
     sim.cluster.runUntil(3_000, () => [n2, n3].includes(sim.cluster.leader(CATALOG_GROUP)!));

@@ -159,3 +159,8 @@ export function noteSession(slot: Slot, session: ClientSession): void {
   slot.close = session.closing;
   slot.isAuthenticated = session.isAuthenticated;
 }
+
+/** The call has its answer, also where it was never made: what depends on it must hear of that. */
+export function settle(slot: Slot, reply: Reply): void {
+  slot.reply = slot.present === null ? reply : slot.present(reply);
+}

@@ -49,6 +49,7 @@ import {
   isAlone,
   noteSession,
   type Slot,
+  settle,
   unheardOf,
 } from "./connection.ts";
 import { CATALOG_GROUP, type Keyspaces } from "./keyspaces.ts";
@@ -785,11 +786,6 @@ export class Router {
 }
 
 const NO_TOKEN: readonly SessionEntry[] = [];
-
-/** The call has its answer, also where it was never made: what depends on it must hear of that. */
-function settle(slot: Slot, reply: Reply): void {
-  slot.reply = slot.present === null ? reply : slot.present(reply);
-}
 
 /** An answer of the catalog that this node has not come to yet. */
 interface Parked extends OpenCall {

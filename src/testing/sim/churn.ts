@@ -140,22 +140,22 @@ export class Churn {
     ];
     this.#converse(commands, ([before, dropped, after, get]) => {
       if (isThere) checkThere(name, before ?? null);
-      if (isTold(dropped)) {
-        // A node that says that it has not heard of the drop may let it be used until it has.
-        const hasHeard = dropped?.kind === "map";
-        const isGone =
-          !hasHeard || (!isOk(after) && (!isOk(before) || get === null || get?.kind === "error"));
-        if (!isGone) throw new ViolationError("keyspace-dropped", `${name} is used after its drop`);
+      // A creation of unknown outcome may come behind a drop that found nothing.
+      const isCertain = isThere === true || foundOne(dropped);
+      if (isTold(dropped) && isCertain) {
+        // A node that says that it has not heard of the drop may still select what was.
+        const isGone = dropped?.kind === "error" || !isOk(after);
+        const isUsed = (isOk(before) || isOk(after)) && get !== null && get?.kind !== "error";
+        if (!isGone || isUsed) {
+          throw new ViolationError("keyspace-dropped", `${name} is used after its drop`);
+        }
         return this.#useDropped(name, this.#prng.between(1, 3));
       }
       this.#later();
     });
   }
 
-  /**
-   * Until a majority has heard of the drop, clients of nodes that have not may still use what was:
-   * no node may come to harm by it.
-   */
+  /** A node may not have heard of the drop, and its client select what was: to no avail (CAT3). */
   #useDropped(name: string, times: number): void {
     if (times === 0) return this.#later();
     const commands = [
@@ -163,7 +163,12 @@ export class Churn {
       ["SET", "k", "late"],
       ["GET", "k"],
     ];
-    this.#converse(commands, () => this.#useDropped(name, times - 1));
+    this.#converse(commands, ([selected, set, get]) => {
+      const isUsed = isOk(selected) && (isOk(set) || (get !== null && get?.kind !== "error"));
+      if (isUsed)
+        throw new ViolationError("keyspace-dropped", `${name} is used long after its drop`);
+      this.#useDropped(name, times - 1);
+    });
   }
 }
 
@@ -171,6 +176,12 @@ export class Churn {
 function isTold(answer: Answer | undefined): boolean {
   if (answer === null || answer === undefined) return false;
   return answer.kind === "map" || (answer.kind === "error" && answer.outcome === "applied");
+}
+
+/** Whether DROP … IF EXISTS says that there was something to drop. */
+function foundOne(answer: Answer | undefined): boolean {
+  const last = answer?.kind === "map" ? answer.items.at(-1) : undefined;
+  return last?.kind === "boolean" && last.value;
 }
 
 function isOk(answer: Answer | undefined): boolean {
