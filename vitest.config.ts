@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["src/**/*.test.ts", "test/**/*.test.ts"],
-    testTimeout: 60_000,
+    testTimeout: 30_000,
     hookTimeout: 30_000,
     // Real processes, sockets and disks share two cores: more workers would only make them wait.
     maxWorkers: 2,
