@@ -1,13 +1,11 @@
 import { Command } from "commander";
-import { RespClientError } from "../client/resp-client.ts";
 import type { Reply } from "../core/contract/reply.ts";
 import { EXIT } from "../host/exit-codes.ts";
-import { type ClientOptions, connectTo } from "./exec.ts";
+import { type ClientOptions, type JsonOption, refused, say, withClient } from "./client.ts";
 import { parseWholeNumber, withPassword, withTarget } from "./options.ts";
-import { errorText, errorToJson, replyToJson, table } from "./output.ts";
+import { replyToJson, table } from "./output.ts";
 
-interface KeyspaceOptions extends ClientOptions {
-  readonly json?: true;
+interface KeyspaceOptions extends ClientOptions, JsonOption {
   readonly model?: string;
   readonly schema?: number;
   readonly leader?: string;
@@ -94,28 +92,13 @@ function run(
   });
 }
 
-async function ask(words: readonly string[], options: KeyspaceOptions): Promise<number> {
-  const client = await connectTo(options, TIMEOUT_MS);
-  try {
+function ask(words: readonly string[], options: KeyspaceOptions): Promise<number> {
+  return withClient(options, TIMEOUT_MS, async (client) => {
     const reply = await client.call("TREFOIL.KEYSPACE", ...words);
-    if (reply.kind === "error") {
-      if (options.json) say(JSON.stringify({ error: errorToJson(reply) }));
-      else process.stderr.write(`${errorText(reply)}\n`);
-      return EXIT.failed;
-    }
+    if (reply.kind === "error") return refused(reply, options);
     say(options.json ? JSON.stringify(document(reply)) : describe(words[0] ?? "", reply));
     return EXIT.ok;
-  } catch (failure) {
-    if (!(failure instanceof RespClientError)) throw failure;
-    // Sent and not answered: whether it took effect is not known, and it is not sent again (GEN6).
-    const { kind, message, outcome } = failure;
-    const code = kind.toUpperCase();
-    if (options.json) say(JSON.stringify({ error: { code, message, outcome } }));
-    else process.stderr.write(`trefoil: ${message} Outcome: ${outcome}.\n`);
-    return EXIT.failed;
-  } finally {
-    client.close();
-  }
+  });
 }
 
 function document(reply: Reply): unknown {
@@ -169,8 +152,4 @@ function definitionTable(keyspaces: readonly Definition[]): string {
     ];
   });
   return table([head, ...rows]);
-}
-
-function say(text: string): void {
-  process.stdout.write(`${text}\n`);
 }

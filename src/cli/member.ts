@@ -1,13 +1,12 @@
 import { Command } from "commander";
-import { type RespClient, RespClientError } from "../client/resp-client.ts";
+import type { RespClient } from "../client/resp-client.ts";
 import type { Reply } from "../core/contract/reply.ts";
 import { EXIT, StartError } from "../host/exit-codes.ts";
-import { type ClientOptions, connectTo } from "./exec.ts";
+import { type ClientOptions, type JsonOption, refused, say, withClient } from "./client.ts";
 import { nodeId, parseWholeNumber, withPassword, withTarget } from "./options.ts";
-import { errorText, errorToJson, replyToJson, table } from "./output.ts";
+import { replyToJson, table } from "./output.ts";
 
-interface MemberOptions extends ClientOptions {
-  readonly json?: true;
+interface MemberOptions extends ClientOptions, JsonOption {
   readonly timeout: number;
 }
 
@@ -39,6 +38,10 @@ export function memberCommand(): Command {
   return command;
 }
 
+function patienceMs({ timeout }: MemberOptions): number {
+  return timeout + GRACE_MS;
+}
+
 function withOptions(command: Command): Command {
   return withPassword(withTarget(command, "the node's port for Redis clients"))
     .option("--timeout <ms>", "how long to wait until it is done", parseWholeNumber, TIMEOUT_MS)
@@ -48,7 +51,9 @@ function withOptions(command: Command): Command {
 function listCommand(): Command {
   const command = new Command("list").description("show the voters of each keyspace");
   return withOptions(command).action(async (options: MemberOptions) => {
-    process.exitCode = await withClient(options, (client) => list(client, options));
+    process.exitCode = await withClient(options, patienceMs(options), (client) =>
+      list(client, options),
+    );
   });
 }
 
@@ -63,28 +68,10 @@ function transferCommand(): Command {
       "\nWrites wait while it lasts, and none is lost. Exit code 0: the node leads. 1: it was refused,\nor is not known to lead within --timeout.",
     )
     .action(async (options: TransferOptions) => {
-      process.exitCode = await withClient(options, (client) => transfer(client, options));
+      process.exitCode = await withClient(options, patienceMs(options), (client) =>
+        transfer(client, options),
+      );
     });
-}
-
-/** A connection that breaks leaves the outcome unknown, and nothing is sent again (GEN6). */
-async function withClient(
-  options: MemberOptions,
-  use: (client: RespClient) => Promise<number>,
-): Promise<number> {
-  const client = await connectTo(options, options.timeout + GRACE_MS);
-  try {
-    return await use(client);
-  } catch (failure) {
-    if (!(failure instanceof RespClientError)) throw failure;
-    const { kind, message, outcome } = failure;
-    if (options.json) {
-      say(JSON.stringify({ error: { code: kind.toUpperCase(), message, outcome } }));
-    } else process.stderr.write(`trefoil: ${message} Outcome: ${outcome}.\n`);
-    return EXIT.failed;
-  } finally {
-    client.close();
-  }
 }
 
 async function list(client: RespClient, options: MemberOptions): Promise<number> {
@@ -129,14 +116,4 @@ function describe(voters: readonly Voter[]): string {
     rows.push([keyspace, node, role, String(term), log_index === null ? "" : String(log_index)]);
   }
   return table(rows);
-}
-
-function refused(reply: Extract<Reply, { kind: "error" }>, options: MemberOptions): number {
-  if (options.json) say(JSON.stringify({ error: errorToJson(reply) }));
-  else process.stderr.write(`trefoil: ${errorText(reply)}\n`);
-  return EXIT.failed;
-}
-
-function say(text: string): void {
-  process.stdout.write(`${text}\n`);
 }

@@ -135,12 +135,9 @@ export function errorText(reply: ErrorReply): string {
   return `${reply.code} ${reply.message}${outcome}`;
 }
 
-/** The outcome is the last word of our own errors; Redis's have none. */
-export function errorToJson(reply: ErrorReply) {
-  const match = /^(.*) (not-applied|unknown|applied)$/s.exec(reply.message);
-  const outcome = reply.outcome ?? match?.[2] ?? null;
-  const message = reply.outcome === null && match !== null ? match[1] : reply.message;
-  return { code: reply.code, message, outcome };
+/** The error as a document. */
+export function errorToJson({ code, message, outcome }: ErrorReply) {
+  return { code, message, outcome };
 }
 
 function quote(bytes: Uint8Array): string {

@@ -5,9 +5,9 @@ import { createInterface, type Interface } from "node:readline";
 import { Command } from "commander";
 import { type RespClient, RespClientError } from "../client/resp-client.ts";
 import { EXIT, StartError } from "../host/exit-codes.ts";
-import { type ClientOptions, connectTo } from "./exec.ts";
+import { type ClientOptions, connectTo } from "./client.ts";
 import { withPassword, withTarget } from "./options.ts";
-import { formatReply } from "./output.ts";
+import { errorText, formatReply } from "./output.ts";
 import { splitWords, WordsError } from "./words.ts";
 
 const HISTORY_LINES_MAX = 500;
@@ -110,9 +110,18 @@ class Shell {
   async #connected(): Promise<RespClient> {
     if (this.#client !== null && !this.#client.closed) return this.#client;
     const client = await connectTo(this.#target, TIMEOUT_MS);
-    if (this.#keyspace !== null) await client.call("SELECT", this.#keyspace);
     this.#client = client;
+    if (this.#keyspace !== null) await this.#select(client, this.#keyspace);
     return client;
+  }
+
+  /** The command that is to come must not be carried out in another keyspace. */
+  async #select(client: RespClient, keyspace: string): Promise<void> {
+    const reply = await client.call("SELECT", keyspace);
+    if (reply.kind !== "error") return;
+    this.#keyspace = null;
+    const text = `${keyspace} cannot be selected again, so nothing was sent: ${errorText(reply)}. Commands go to keyspace 0 from now on.`;
+    throw new StartError(EXIT.failed, text);
   }
 
   async #onShellCommand(words: readonly string[]): Promise<"ok" | "failed" | "quit"> {

@@ -1,4 +1,5 @@
 import type { Reply } from "../core/contract/reply.ts";
+import { isTrefoilError, TrefoilError } from "./errors.ts";
 
 /** One word of a command. */
 export type Word = string | Uint8Array;
@@ -19,4 +20,25 @@ export interface ChannelOptions {
 export interface CommandChannel {
   call(words: readonly Word[], options: ChannelOptions): Promise<Reply>;
   close(): Promise<void>;
+}
+
+/** The answer, or the end of waiting for it; `isCertain` says whether nothing can come of it. */
+export function abortable<T>(
+  answer: Promise<T>,
+  signal: AbortSignal,
+  isCertain: () => boolean,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(aborted(signal, isCertain()));
+    signal.addEventListener("abort", onAbort, { once: true });
+    answer.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+    if (signal.aborted) onAbort();
+  });
+}
+
+function aborted(signal: AbortSignal, isCertain: boolean): TrefoilError {
+  const cause: unknown = signal.reason;
+  if (isTrefoilError(cause)) return cause;
+  const outcome = isCertain ? "not-applied" : "unknown";
+  return new TrefoilError("ABORTED", "The call was given up by its caller.", { cause, outcome });
 }

@@ -162,7 +162,7 @@ export class Registers<In, Out>
 
   async *entries(options: EntriesOptions = {}): AsyncGenerator<readonly [string, Out]> {
     const { from, to } = rangeOf(options);
-    let left = options.limit ?? Number.POSITIVE_INFINITY;
+    let left = checkLimit(options.limit ?? Number.POSITIVE_INFINITY);
     let start = from;
     while (left > 0) {
       const page = { from: start, to, limit: Math.min(left, PAGE_KEYS) };
@@ -180,9 +180,17 @@ export class Registers<In, Out>
   }
 }
 
-function checkTtl(ttlMs: number): number {
+/** Throws `BAD_VALUE` for what is no time to live. */
+export function checkTtl(ttlMs: number): number {
   if (Number.isSafeInteger(ttlMs) && ttlMs > 0) return ttlMs;
   throw new TrefoilError("BAD_VALUE", "ttlMs is a whole number of milliseconds, at least 1.");
+}
+
+/** How many keys at most. Throws `BAD_VALUE` for what is no such number. */
+export function checkLimit(limit: number): number {
+  if (limit === Number.POSITIVE_INFINITY || (Number.isSafeInteger(limit) && limit > 0))
+    return limit;
+  throw new TrefoilError("BAD_VALUE", "limit is a whole number of keys, at least 1.");
 }
 
 /** The last code point that UTF-8 can encode, which no key that has the prefix is behind. */

@@ -59,7 +59,7 @@ describe("the RESP client", () => {
     const { host, port } = await serve(() => {});
     for (const close of closers.splice(0).reverse()) await close();
     const error = await failure(RespClient.connect({ host, port }));
-    expect([error.kind, error.outcome]).toEqual(["connect", "not-applied"]);
+    expect([error.code, error.outcome]).toEqual(["UNREACHABLE", "not-applied"]);
   });
 
   it("rejects everything that is open when the connection ends", async () => {
@@ -68,14 +68,14 @@ describe("the RESP client", () => {
     const [first, second] = [client.call("A"), client.call("B")];
     expect(await first).toEqual({ kind: "simple", text: "OK" });
     const error = await failure(second);
-    expect([error.kind, error.outcome]).toEqual(["closed", "unknown"]);
+    expect([error.code, error.outcome]).toEqual(["CONNECTION", "unknown"]);
     await failure(client.call("C"));
   });
 
   it("does not wait longer than its deadline", async () => {
     const client = await RespClient.connect({ ...(await serve(() => {})), timeoutMs: 1_000 });
     const error = await failure(client.callWithin(20, ["A"]));
-    expect([error.kind, error.outcome]).toEqual(["timeout", "unknown"]);
+    expect([error.code, error.outcome]).toEqual(["TIMEOUT", "unknown"]);
     expect(client.closed).toBe(true);
   });
 

@@ -1,4 +1,6 @@
 import { connect, type Socket } from "node:net";
+import { Fifo } from "../core/base/fifo.ts";
+import type { ErrorCode } from "../core/contract/errors.ts";
 import type { Reply } from "../core/contract/reply.ts";
 import { ReplyDecoder } from "../core/wire/resp-decoder.ts";
 
@@ -18,16 +20,29 @@ export interface RespClientOptions {
  */
 export class RespClientError extends Error {
   override readonly name = "RespClientError";
-  /** `auth`: the server wants a password, or another one. */
-  readonly kind: "connect" | "auth" | "timeout" | "closed" | "protocol";
+  /** `auth`: the server wants a password, or another one. `busy`: too much waits for replies. */
+  readonly kind: "connect" | "auth" | "busy" | "timeout" | "closed" | "protocol";
+  /** As docs/errors.md has it. */
+  readonly code: ErrorCode | "NOAUTH";
   readonly outcome: "not-applied" | "unknown";
 
   constructor(kind: RespClientError["kind"], message: string) {
     super(message);
     this.kind = kind;
-    this.outcome = kind === "connect" || kind === "auth" ? "not-applied" : "unknown";
+    this.code = CODES[kind];
+    const wasSent = kind !== "connect" && kind !== "auth" && kind !== "busy";
+    this.outcome = wasSent ? "unknown" : "not-applied";
   }
 }
+
+const CODES = {
+  connect: "UNREACHABLE",
+  auth: "NOAUTH",
+  busy: "BUSY",
+  timeout: "TIMEOUT",
+  closed: "CONNECTION",
+  protocol: "PROTOCOL",
+} as const;
 
 interface Waiting {
   readonly resolve: (reply: Reply) => void;
@@ -37,19 +52,21 @@ interface Waiting {
 
 const TIMEOUT_MS = 2_000;
 
+/** What a timer can wait for: with more, it would be over at once. */
+export const TIMER_MS_MAX = 2 ** 31 - 1;
+
 /** Replies asked for and not yet there; beyond, the caller has to wait for some first. */
 const WAITING_MAX = 100_000;
 
 /**
- * One RESP3 connection, pipelined: commands are sent as they are given and answered in order. A
- * small tool for the command line and for tests; it neither reconnects nor sends anything twice.
+ * One RESP3 connection, pipelined: commands are sent as they are given and answered in order. It
+ * neither reconnects nor sends anything twice: see `RespChannel`.
  */
 export class RespClient {
   readonly #socket: Socket;
   readonly #timeoutMs: number;
   readonly #decoder = new ReplyDecoder();
-  #waiting: Waiting[] = [];
-  #answered = 0;
+  readonly #waiting = new Fifo<Waiting>();
   #timer: NodeJS.Timeout | null = null;
   #timerAt = 0;
   #unsent: Uint8Array[] = [];
@@ -96,8 +113,9 @@ export class RespClient {
   /** The same with a deadline of its own, ms. */
   callWithin(timeoutMs: number, args: readonly (string | Uint8Array)[]): Promise<Reply> {
     if (this.#failure !== null) return Promise.reject(this.#failure);
-    if (this.#waiting.length - this.#answered >= WAITING_MAX) {
-      return Promise.reject(new TypeError(`more than ${WAITING_MAX} commands wait for replies`));
+    if (this.#waiting.length >= WAITING_MAX) {
+      const text = `${WAITING_MAX} commands wait for replies already.`;
+      return Promise.reject(new RespClientError("busy", text));
     }
     return new Promise((resolve, reject) => {
       this.#waiting.push({ resolve, reject, expiresAt: performance.now() + timeoutMs });
@@ -135,15 +153,10 @@ export class RespClient {
   }
 
   #onReply(reply: Reply): void {
-    const waiting = this.#waiting[this.#answered];
+    const waiting = this.#waiting.shift();
     if (waiting === undefined) {
       this.#fail(new RespClientError("protocol", "a reply to no command"));
       return;
-    }
-    this.#answered += 1;
-    if (this.#answered === this.#waiting.length || this.#answered > 1024) {
-      this.#waiting = this.#waiting.slice(this.#answered);
-      this.#answered = 0;
     }
     waiting.resolve(reply);
   }
@@ -153,14 +166,15 @@ export class RespClient {
    * before.
    */
   #watch(): void {
-    const oldest = this.#waiting[this.#answered];
+    const oldest = this.#waiting.front;
     if (oldest === undefined || (this.#timer !== null && this.#timerAt <= oldest.expiresAt)) return;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timerAt = oldest.expiresAt;
-    const delayMs = Math.max(1, Math.ceil(oldest.expiresAt - performance.now()));
+    const leftMs = Math.ceil(oldest.expiresAt - performance.now());
+    const delayMs = Math.min(Math.max(1, leftMs), TIMER_MS_MAX);
     this.#timer = setTimeout(() => {
       this.#timer = null;
-      const first = this.#waiting[this.#answered];
+      const first = this.#waiting.front;
       if (first !== undefined && first.expiresAt <= performance.now()) {
         this.#fail(new RespClientError("timeout", "The server did not answer in time."));
       } else this.#watch();
@@ -173,10 +187,7 @@ export class RespClient {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     this.#socket.destroy();
-    const waiting = this.#waiting.slice(this.#answered);
-    this.#waiting = [];
-    this.#answered = 0;
-    for (const { reject } of waiting) reject(error);
+    for (let left = this.#waiting.length; left > 0; left -= 1) this.#waiting.shift()?.reject(error);
   }
 }
 

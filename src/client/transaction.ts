@@ -3,6 +3,7 @@ import { type Calls, refuseAborted, type WriteOptions } from "./calls.ts";
 import { decodeRegister, encodeRegister, increment, keyBytes } from "./codec.ts";
 import type { StoredValue, WriteOperation } from "./engine.ts";
 import { isTrefoilError, TrefoilError } from "./errors.ts";
+import { checkLimit, checkTtl } from "./registers.ts";
 
 /** How a transaction is carried out. */
 export interface TransactionOptions extends WriteOptions {
@@ -18,7 +19,7 @@ export interface TransactionOptions extends WriteOptions {
 export interface Transaction<In, Out> {
   /** A key's value; null where there is none. */
   get(key: string): Promise<Out | null>;
-  /** Keys with from ≤ key < to in the order of their bytes, up to 10,000. */
+  /** Keys with from ≤ key < to in the order of their bytes: the first 10,000, or `limit`. */
   range(range: {
     readonly from?: string;
     readonly to?: string | null;
@@ -33,6 +34,7 @@ export interface Transaction<In, Out> {
 const ATTEMPTS_MAX = 100;
 const TIMEOUT_MS = 10_000;
 const RANGE_KEYS_MAX = 10_000;
+const PAGE_KEYS = 1_000;
 const BACKOFF_MS_MAX = 50;
 
 /** Ends a body whose reads do not fit together. Never seen by who called `transaction`. */
@@ -164,7 +166,8 @@ class Run<In, Out> implements Transaction<In, Out> {
     limit = RANGE_KEYS_MAX,
   }: Parameters<Transaction<In, Out>["range"]>[0]): Promise<readonly (readonly [string, Out])[]> {
     this.#mustBeOpen();
-    const rows = await this.#rows(from, to, limit);
+    // Behind a key that the body has deleted, the next one comes into the range.
+    const rows = await this.#rows(from, to, checkLimit(limit) + this.#written.size);
     const { declared } = this.#calls;
     const found = await Promise.all(
       rows.map(
@@ -183,7 +186,7 @@ class Run<In, Out> implements Transaction<In, Out> {
     let start = from;
     for (;;) {
       const ifHeld = [...this.#reads];
-      const page = { from: start, to, limit: limit - rows.length, ifHeld };
+      const page = { from: start, to, limit: Math.min(limit - rows.length, PAGE_KEYS), ifHeld };
       const answer = await this.#ours(this.#calls.readAnswer("range", page, this.#reading, true));
       if (answer.value === null || answer.meta === null) throw this.#stale();
       rows.push(...answer.value.rows);
@@ -210,7 +213,6 @@ class Run<In, Out> implements Transaction<In, Out> {
     to: string | null,
     limit: number,
   ): readonly (readonly [string, Out])[] {
-    if (this.#written.size === 0) return found;
     const byKey = new Map(found);
     const isWithin = (key: string) => {
       const bytes = keyBytes(key);
@@ -229,7 +231,7 @@ class Run<In, Out> implements Transaction<In, Out> {
   set(key: string, value: In, options: { readonly ttlMs?: number } = {}): void {
     this.#mustBeOpen();
     keyBytes(key);
-    const { ttlMs } = options;
+    const ttlMs = options.ttlMs === undefined ? undefined : checkTtl(options.ttlMs);
     this.#written.set(key, { value });
     this.#push(
       encodeRegister(this.#calls.declared, value).then(({ type, bytes }) => {

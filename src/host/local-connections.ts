@@ -9,15 +9,16 @@ const FIRST_ID: ConnectionId = 2 ** 40;
 /** Calls of one connection that wait for answers; beyond, a call is refused. */
 export const LOCAL_OUTSTANDING_MAX = 16_384;
 
+type NodeDriver = Pick<Driver, "tell" | "push" | "nextRequestId" | "stopped">;
 type OnReply = (reply: Reply) => void;
 
 /** Connections of the process that the node is part of: commands without a socket. */
 export class LocalConnections {
-  readonly #driver: Driver;
+  readonly #driver: NodeDriver;
   readonly #waiting = new Map<RequestId, OnReply>();
   #next = FIRST_ID;
 
-  constructor(driver: Driver) {
+  constructor(driver: NodeDriver) {
     this.#driver = driver;
   }
 
@@ -26,6 +27,11 @@ export class LocalConnections {
     this.#next += 1;
     this.#driver.tell({ kind: "open", connection: id, peer: "local" });
     return new LocalConnection(id, this.#driver, this.#waiting);
+  }
+
+  /** Calls that wait for their answers. */
+  get waiting(): number {
+    return this.#waiting.size;
   }
 
   /** False where the answer is not for one of these. */
@@ -48,12 +54,13 @@ export class LocalConnections {
 /** One of them: its commands are carried out, and answered, in the order given. */
 export class LocalConnection {
   readonly #id: ConnectionId;
-  readonly #driver: Driver;
+  readonly #driver: NodeDriver;
+  /** Those of all connections, and which of them are ours. */
   readonly #waiting: Map<RequestId, OnReply>;
-  #open = 0;
+  readonly #ours = new Set<RequestId>();
   #isClosed = false;
 
-  constructor(id: ConnectionId, driver: Driver, waiting: Map<RequestId, OnReply>) {
+  constructor(id: ConnectionId, driver: NodeDriver, waiting: Map<RequestId, OnReply>) {
     this.#id = id;
     this.#driver = driver;
     this.#waiting = waiting;
@@ -64,15 +71,15 @@ export class LocalConnection {
     if (this.#isClosed || this.#driver.stopped) {
       return Promise.resolve(error("CLOSED", "The database is closed."));
     }
-    if (this.#open >= LOCAL_OUTSTANDING_MAX) {
+    if (this.#ours.size >= LOCAL_OUTSTANDING_MAX) {
       const text = `${LOCAL_OUTSTANDING_MAX} calls wait for their answers.`;
       return Promise.resolve(error("BUSY", text));
     }
     return new Promise((resolve) => {
       const id = this.#driver.nextRequestId();
-      this.#open += 1;
+      this.#ours.add(id);
       this.#waiting.set(id, (reply) => {
-        this.#open -= 1;
+        this.#ours.delete(id);
         resolve(reply);
       });
       const command = { kind: "call", connection: this.#id, args } as const;
@@ -80,9 +87,15 @@ export class LocalConnection {
     });
   }
 
+  /** What is under way may yet take effect, but nobody will be answered. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#driver.tell({ kind: "close", connection: this.#id });
+    const closed = error("CLOSED", "The database was closed meanwhile.", "unknown");
+    for (const id of [...this.#ours]) {
+      this.#waiting.get(id)?.(closed);
+      this.#waiting.delete(id);
+    }
   }
 }

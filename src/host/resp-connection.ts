@@ -1,4 +1,6 @@
 import type { Socket } from "node:net";
+import { defined } from "../core/base/assert.ts";
+import { Fifo } from "../core/base/fifo.ts";
 import type { ConnectionId, RequestId } from "../core/contract/ids.ts";
 import type { Reply } from "../core/contract/reply.ts";
 import { RespEncoder } from "../core/wire/resp-encoder.ts";
@@ -53,8 +55,7 @@ export class RespConnection {
   readonly #parser = new RespParser();
   readonly #encoder = new RespEncoder();
   /** Requests not yet answered, in order; the node answers them in this order. */
-  #requests: RequestId[] = [];
-  #answered = 0;
+  readonly #requests = new Fifo<RequestId>();
   #paused = false;
   #clogged = false;
   #inputEnded = false;
@@ -120,7 +121,7 @@ export class RespConnection {
   }
 
   get outstanding(): number {
-    return this.#requests.length - this.#answered;
+    return this.#requests.length;
   }
 
   #onBytes(bytes: Uint8Array): void {
@@ -162,11 +163,7 @@ export class RespConnection {
   onReply(reply: Reply, resp: 2 | 3, close: boolean, isAuthenticated: boolean): void {
     if (this.#closed || this.#ending) return;
     this.#setAuthenticated(isAuthenticated);
-    this.#answered += 1;
-    if (this.#answered === this.#requests.length) {
-      this.#requests = [];
-      this.#answered = 0;
-    }
+    this.#requests.shift();
     this.#encoder.reply(reply, resp);
     if (close) this.#ending = true;
     this.#markDirty();
@@ -228,9 +225,9 @@ export class RespConnection {
     if (this.#closed) return;
     this.#closed = true;
     if (this.#authenticateTimer !== null) clearTimeout(this.#authenticateTimer);
-    for (const request of this.#requests.slice(this.#answered)) this.#ports.cancel(request);
-    this.#requests = [];
-    this.#answered = 0;
+    for (let left = this.#requests.length; left > 0; left -= 1) {
+      this.#ports.cancel(defined(this.#requests.shift(), "one is left"));
+    }
     this.#ports.closed(this);
   }
 

@@ -224,4 +224,19 @@ describe.skipIf(missing !== null)("a node with a password answers as Redis with 
     const client = await cluster.client("n1");
     expect(await client.call("EXISTS", "sneaked")).toEqual({ kind: "integer", value: 0 });
   });
+
+  test("a command that follows QUIT in one go is not carried out", async () => {
+    const sent = [["AUTH", PASSWORD], ["SET", "before", "1"], ["QUIT"], ["SET", "behind", "1"]];
+    const bytes = sent.map((words) => encodeRequest(words.map((word) => Buffer.from(word))));
+    const [theirs, ours] = await both((target) => target.raw(Buffer.concat(bytes)));
+    expect(visible(ours)).toBe(visible(theirs));
+    const [there, here] = await both(async (target) => {
+      const [, count] = await target.run([
+        ["AUTH", PASSWORD].map((word) => Buffer.from(word)),
+        ["EXISTS", "before", "behind"].map((word) => Buffer.from(word)),
+      ]);
+      return Buffer.from(count!).toString();
+    });
+    expect([there, here]).toEqual([":1\r\n", ":1\r\n"]);
+  });
 });

@@ -148,6 +148,32 @@ describe("open", { timeout: 30_000 }, () => {
     await expect(open({ keyspaces: later })).rejects.toMatchObject({ code: "MODEL" });
   });
 
+  test("a transaction's range has its own writes in it, up to its limit", async () => {
+    await using db = await open({ keyspaces });
+    for (const key of ["a", "b", "c", "d"]) await db.default.set(key, key);
+    const found = await db.default.transaction(async (tx) => {
+      tx.delete("a");
+      tx.set("aa", "new");
+      tx.set("z", "new");
+      const few = await tx.range({ limit: 2 });
+      const all = await tx.range({});
+      return [few, all].map((rows) => rows.map(([key]) => key).join(" "));
+    });
+    expect(found).toEqual(["aa b", "aa b c d z"]);
+    const less = await db.default.transaction(async (tx) => {
+      for (const key of ["aa", "b"]) tx.delete(key);
+      return (await tx.range({ limit: 2 })).map(([key]) => key);
+    });
+    expect(less).toEqual(["c", "d"]);
+    for (const limit of [0, -1, 1.5, Number.NaN]) {
+      const refused = db.default.transaction((tx) => tx.range({ limit }));
+      await expect(refused).rejects.toMatchObject({ code: "BAD_VALUE" });
+    }
+    const ttlMs = 0;
+    const refused = db.default.transaction(async (tx) => tx.set("a", "b", { ttlMs }));
+    await expect(refused).rejects.toMatchObject({ code: "BAD_VALUE", outcome: "not-applied" });
+  });
+
   test("serves others where it listens, and a keyspace of counters is one", async () => {
     const counters = defineKeyspaces({ default: singleLeader({ value: counter() }) });
     const [addresses] = await freeAddresses(1);

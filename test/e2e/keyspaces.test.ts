@@ -35,7 +35,12 @@ interface Ended {
 
 /** `trefoil …` against the cluster. */
 function trefoil(of: TestCluster, ...args: string[]): Promise<Ended> {
+  return run(of, args, "");
+}
+
+function run(of: TestCluster, args: readonly string[], input: string): Promise<Ended> {
   const child = spawn(process.execPath, [ENTRY, ...args, "--dir", of.file.dir]);
+  child.stdin.end(input);
   let out = "";
   let err = "";
   child.stdout.on("data", (bytes) => {
@@ -224,5 +229,20 @@ describe("trefoil keyspace", SLOW, () => {
     const shown = await trefoil(of, "status");
     expect(shown.out).toContain("Catalog of the keyspaces, leader n");
     expect(shown.out).not.toContain("ledger");
+  });
+
+  test("the shell does not go on in another keyspace than the one selected", async () => {
+    const of = await started();
+    const lines = [
+      "TREFOIL.KEYSPACE CREATE orders",
+      "SELECT orders",
+      "TREFOIL.KEYSPACE DROP orders",
+      "\\node 2",
+      "DBSIZE",
+    ];
+    const { code, out, err } = await run(of, ["shell"], lines.join("\n"));
+    expect(err).toMatch(/^orders cannot be selected again, so nothing was sent: NOKEYSPACE /);
+    expect(err).toContain("Commands go to keyspace 0 from now on.");
+    expect([code, out.trimEnd().split("\n").at(-1)]).toEqual([1, "(integer) 0"]);
   });
 });

@@ -2,7 +2,7 @@ import { toByteString } from "../base/bytes.ts";
 import { array, bulk, integer, NULL, OK, ONE, type Reply, ZERO } from "../contract/reply.ts";
 import type { StateReader, StateWriter } from "../contract/state-machine.ts";
 import { collectionOf, countOf, MAP } from "../values/row.ts";
-import { type Args, ascii, integer64, integerNear, isWord, parseI64 } from "./arguments.ts";
+import { type Args, ascii, integer64, isWord, parseI64 } from "./arguments.ts";
 import {
   checkVisits,
   collectionAt,
@@ -18,7 +18,7 @@ import {
   valueCopy,
 } from "./collections.ts";
 import { addDecimals, type Decimal, formatDecimal, parseDecimal } from "./decimal.ts";
-import { drawSeed, prngOf } from "./draws.ts";
+import { drawCount, drawPairsCount, drawSeed, prngOf } from "./draws.ts";
 import { addI64, DECIMAL_ZERO } from "./numbers.ts";
 import { refuse, refuseArity, refuseSyntax } from "./refusal.ts";
 import { fieldScan } from "./scan.ts";
@@ -322,25 +322,16 @@ interface RandomFields {
   readonly withValues: boolean;
 }
 
-const LONG_MAX = 0x7fff_ffff_ffff_ffffn;
-
 /** The options from this argument on; null where one field is asked for. */
 function randomFields(args: Args, from: number): RandomFields | null {
   const arg = args[from];
   if (arg === undefined) return null;
-  const given = integer64(arg);
-  if (BigInt(given) < -LONG_MAX) {
-    refuse(`value is out of range, value must between ${-LONG_MAX} and ${LONG_MAX}`);
-  }
+  // The bounds of the number before those of the call, as in Redis.
+  const count = drawCount(arg);
   const word = args[from + 1];
-  const withValues = word !== undefined;
-  if (args.length > from + 2 || (withValues && !isWord(word, "WITHVALUES"))) refuseSyntax();
-  const count = integerNear(arg);
-  // As in Redis, where twice the number would be answered.
-  if (withValues && (BigInt(given) < -LONG_MAX / 2n || BigInt(given) > LONG_MAX / 2n)) {
-    refuse("value is out of range");
-  }
-  return { count, withValues };
+  if (word === undefined) return { count, withValues: false };
+  if (args.length > from + 2 || !isWord(word, "WITHVALUES")) refuseSyntax();
+  return { count: drawPairsCount(arg), withValues: true };
 }
 
 function randomFieldsReply(args: Args, state: StateReader): Reply {

@@ -2,7 +2,7 @@ import { type ByteString, EMPTY, toByteString } from "../base/bytes.ts";
 import { array, integer, NULL, ONE, type Reply, ZERO } from "../contract/reply.ts";
 import type { StateReader, StateWriter } from "../contract/state-machine.ts";
 import { collectionOf, countOf, SET } from "../values/row.ts";
-import { type Args, integer64, integerNear } from "./arguments.ts";
+import { type Args, integerNear } from "./arguments.ts";
 import {
   checkChanges,
   checkVisits,
@@ -17,7 +17,7 @@ import {
   putField,
   removeFields,
 } from "./collections.ts";
-import { drawSeed, prngOf } from "./draws.ts";
+import { drawCount, drawSeed, prngOf } from "./draws.ts";
 import { LIMITS } from "./limits.ts";
 import { refuse, refuseSyntax } from "./refusal.ts";
 import { fieldScan } from "./scan.ts";
@@ -236,16 +236,11 @@ const SPOP: WriteCommand = {
   apply: pop,
 };
 
-const LONG_MAX = 0x7fff_ffff_ffff_ffffn;
-
 /** The number of members from this argument on; null where there is none. */
-function drawCount(args: Args, from: number): number | null {
+function randomMembers(args: Args, from: number): number | null {
   const arg = args[from];
   if (arg === undefined) return null;
-  if (args.length > from + 1) refuseSyntax();
-  const count = integer64(arg);
-  if (BigInt(count) >= -LONG_MAX) return Number(count);
-  return refuse(`value is out of range, value must between ${-LONG_MAX} and ${LONG_MAX}`);
+  return args.length > from + 1 ? refuseSyntax() : drawCount(arg);
 }
 
 const SRANDMEMBER: ReadCommand = {
@@ -258,10 +253,10 @@ const SRANDMEMBER: ReadCommand = {
   summary:
     "One member drawn at random; or count different ones; or, if it is negative, as many that may repeat.",
   complexity: "O(N) in the members of the set",
-  check: (args) => void drawCount(args, 2),
+  check: (args) => void randomMembers(args, 2),
   toWire: (args, edge) => [args[0]!, args[1]!, drawSeed(edge), ...args.slice(2)],
   read(args, state) {
-    const count = drawCount(args, 3);
+    const count = randomMembers(args, 3);
     const row = collectionAt(state, toByteString(args[1]!), SET);
     const prng = prngOf(args[2]);
     const gathered = new GatheredItems();

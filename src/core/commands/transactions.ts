@@ -40,6 +40,13 @@ const WHOLE_KEYSPACE: readonly string[] = [
   "trefoil.range",
 ];
 
+const WHY_NOT_QUEUED: { readonly [K in CommandSpec["kind"]]?: string } = {
+  member: "it is about the cluster",
+  catalog: "it is about the cluster",
+  commit: "it is a transaction itself",
+  changes: "it waits for what others write",
+};
+
 type Queued =
   | { readonly kind: "refused"; readonly reply: Reply }
   | {
@@ -92,11 +99,9 @@ export class Transaction {
       ? !WHOLE_KEYSPACE.includes(spec.name)
       : QUEUED_HERE.includes(spec.name);
     if (!isAllowed) {
-      const what =
-        spec.kind === "member" || spec.kind === "catalog"
-          ? "it is about the cluster"
-          : "it is about the connection";
-      const why = travels ? "it looks at the whole keyspace" : what;
+      const why = travels
+        ? "it looks at the whole keyspace"
+        : (WHY_NOT_QUEUED[spec.kind] ?? "it is about the connection");
       return redisError(`${spec.name.toUpperCase()} inside MULTI is not allowed: ${why}`);
     }
     if (this.hasFailed) return null;

@@ -1,9 +1,10 @@
 import { assert } from "../base/assert.ts";
+import { Fifo } from "../base/fifo.ts";
 import type { KeyspaceRef } from "../commands/keyspaces.ts";
 import type { CallMeta, ClientSession } from "../commands/session.ts";
 import type { GroupCall, ReplyMeta } from "../contract/group.ts";
 import type { ConnectionId, GroupId, Instant, RequestId } from "../contract/ids.ts";
-import { error, type Reply } from "../contract/reply.ts";
+import type { Reply } from "../contract/reply.ts";
 import type { SessionPlaces } from "../sessions/session-places.ts";
 import type { SessionEntry } from "../sessions/session-token.ts";
 
@@ -43,7 +44,6 @@ export interface Slot {
 /** A command that came behind a call of the catalog: it is not known yet where it goes. */
 export interface DeferredCommand {
   readonly slot: Slot;
-  /** Copies: what the connection read is not kept. */
   readonly args: readonly Uint8Array[];
   readonly bytes: number;
 }
@@ -68,15 +68,14 @@ export class Connection {
   readonly id: ConnectionId;
   readonly session: ClientSession;
   /** Commands not yet answered, in order. */
-  #slots: Slot[] = [];
-  #head = 0;
+  readonly #slots = new Fifo<Slot>();
   held: HeldCall[] = [];
   /**
    * A SELECT of an unknown keyspace, or a change of the catalog, is under way. What comes behind it
    * waits: which keyspaces there are for it is not decided (GEN2).
    */
   awaitsCatalog = false;
-  deferred: DeferredCommand[] = [];
+  readonly deferred = new Fifo<DeferredCommand>();
   /** The group that has open calls of this connection, and how many. */
   openGroup: GroupId | null = null;
   openCalls = 0;
@@ -89,28 +88,20 @@ export class Connection {
     this.session = session;
   }
 
-  get unanswered(): number {
-    return this.#slots.length - this.#head;
-  }
-
   add(slot: Slot): void {
     this.#slots.push(slot);
   }
 
   /** The front command if it can be answered now; the caller answers and calls again. */
   takeAnswerable(): Slot | null {
-    const slot = this.#slots[this.#head];
+    const slot = this.#slots.front;
     if (slot === undefined) return null;
     if (slot.lazy !== null) {
       slot.reply = slot.lazy();
       slot.lazy = null;
     }
     if (slot.reply === null) return null;
-    this.#head += 1;
-    if (this.#head === this.#slots.length) {
-      this.#slots = [];
-      this.#head = 0;
-    }
+    this.#slots.shift();
     return slot;
   }
 
@@ -145,13 +136,6 @@ export class Connection {
  */
 export function isAlone(call: GroupCall): boolean {
   return call.kind === "replicaRead";
-}
-
-/** The deadline came before this node heard of what the catalog has done, or has. */
-export function unheardOf({ kind }: CatalogStep): Reply {
-  const text = "This node has not heard of it from the catalog yet.";
-  if (kind === "change") return error("TIMEOUT", `The change is made. ${text}`, "applied");
-  return error("TIMEOUT", `The keyspace exists. ${text} SELECT it again.`, "not-applied");
 }
 
 /** QUIT and AUTH, also as part of a transaction, change what the host does with the connection. */

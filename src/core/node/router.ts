@@ -42,15 +42,14 @@ import { isBelowMajority } from "../replication/single-leader/concern.ts";
 import { decodeToken, type SessionEntry } from "../sessions/session-token.ts";
 import type { NodeOptions } from "./boot.ts";
 import { encodeCatalogCall } from "./catalog-format.ts";
+import { CatalogWaits, type ParkedAnswer, unheardOf } from "./catalog-waits.ts";
 import {
-  type CatalogStep,
   Connection,
   type HeldCall,
   isAlone,
   noteSession,
   type Slot,
   settle,
-  unheardOf,
 } from "./connection.ts";
 import { CATALOG_GROUP, type Keyspaces } from "./keyspaces.ts";
 import { describeHere, NodeView } from "./node-view.ts";
@@ -62,6 +61,14 @@ type Out = Emitter<NodeVocabulary>;
 interface OpenCall {
   readonly connection: Connection;
   readonly slot: Slot;
+}
+
+/** A command on its way to where it is carried out. */
+interface Command extends OpenCall {
+  readonly args: readonly Uint8Array[];
+  readonly options: CallOptions;
+  readonly now: Instant;
+  readonly out: Out;
 }
 
 /**
@@ -77,9 +84,7 @@ export class Router {
   readonly #encoder = new CommandEncoder();
   readonly #prng: Prng;
   readonly #view: NodeView;
-  /** Answers of the catalog that wait for this node to hear of what they tell. */
-  #parked: Parked[] = [];
-  #deferredBytes = 0;
+  readonly #waits: CatalogWaits;
   /** Connections whose held calls may go now. */
   #released = new Set<Connection>();
   #dispatchedLate = false;
@@ -90,6 +95,7 @@ export class Router {
     this.#keyspaces = keyspaces;
     this.#prng = prng;
     this.#view = new NodeView(options, keyspaces, this.#connections, now);
+    this.#waits = new CatalogWaits(options.raftLimits.windowBytes);
   }
 
   get connections(): number {
@@ -103,11 +109,7 @@ export class Router {
 
   /** When an answer of the catalog must not wait any longer. */
   deadline(): Instant | null {
-    if (this.#parked.length === 0) return null;
-    return this.#parked.reduce(
-      (first, { step }) => Math.min(first, step.deadline),
-      Number.POSITIVE_INFINITY,
-    );
+    return this.#waits.deadline();
   }
 
   setClock(wallMs: WallClock, now: Instant): void {
@@ -124,8 +126,7 @@ export class Router {
     if (connection === undefined) return;
     connection.closed = true;
     connection.held = [];
-    this.#forgetDeferred(connection);
-    this.#parked = this.#parked.filter((parked) => parked.connection !== connection);
+    this.#waits.forget(connection);
     this.#connections.delete(id);
     this.#released.delete(connection);
     for (const group of this.#keyspaces.groups) {
@@ -136,35 +137,21 @@ export class Router {
 
   /** The caller of one request is gone; the group stops waiting for it. */
   cancel(request: RequestId, now: Instant, out: Out): void {
-    const parked = this.#parked.find(({ slot }) => slot.request === request);
-    const open = this.#calls.get(request) ?? parked;
+    const parked = this.#waits.take(request);
+    const open = parked ?? this.#calls.get(request);
     if (open === undefined) return;
     const { connection, slot } = open;
-    this.#calls.delete(request);
-    this.#parked = this.#parked.filter((each) => each !== parked);
     if (parked === undefined) {
+      this.#calls.delete(request);
       const group = this.#keyspaces.get(connection.openGroup ?? -1);
       group?.replica.step({ kind: "cancel", id: request }, now, group.out.on(out));
     }
     settle(slot, error("TIMEOUT", "The request was cancelled."));
-    if (slot.catalogStep?.kind === "select") this.#cancelDeferred(connection);
+    // Where they should have gone will not be known.
+    if (slot.catalogStep?.kind === "select") this.#waits.refuse(connection, CANCELLED);
     this.#callSettled(connection);
     if (slot.catalogStep?.kind === "change") this.#runDeferred(connection, now, out);
     this.#answer(connection, out);
-  }
-
-  /** Where they should have gone will not be known: they go nowhere. */
-  #cancelDeferred(connection: Connection): void {
-    for (const { slot } of connection.deferred) {
-      slot.reply = error("TIMEOUT", "The SELECT before it was cancelled.", "not-applied");
-    }
-    this.#forgetDeferred(connection);
-  }
-
-  #forgetDeferred(connection: Connection): void {
-    for (const { bytes } of connection.deferred) this.#deferredBytes -= bytes;
-    connection.deferred = [];
-    connection.awaitsCatalog = false;
   }
 
   call(
@@ -194,58 +181,41 @@ export class Router {
       isAuthenticated: session.isAuthenticated,
     };
     connection.add(slot);
-    if (connection.awaitsCatalog) this.#defer(connection, slot, args);
-    else this.#run(connection, slot, args, session.defaults, now, out);
+    if (connection.awaitsCatalog) slot.reply = this.#waits.defer(connection, slot, args);
+    else this.#run({ connection, slot, args, options: session.defaults, now, out });
     this.#answer(connection, out);
-  }
-
-  /** Behind a call of the catalog it is not known yet where a command goes. */
-  #defer(connection: Connection, slot: Slot, args: readonly Uint8Array[]): void {
-    const bytes = args.reduce((sum, arg) => sum + arg.length, 0);
-    if (this.#deferredBytes + bytes > this.#options.raftLimits.windowBytes) {
-      slot.reply = error("BUSY", "Too much waits for the catalog on this node.");
-      return;
-    }
-    this.#deferredBytes += bytes;
-    connection.deferred.push({ slot, args: args.map((arg) => arg.slice()), bytes });
   }
 
   /** The catalog has answered: what came behind goes on, up to the next call that waits for it. */
   #runDeferred(connection: Connection, now: Instant, out: Out): void {
-    const { deferred, session } = connection;
-    connection.awaitsCatalog = false;
-    connection.deferred = [];
-    let next = 0;
-    for (; next < deferred.length && !connection.awaitsCatalog; next += 1) {
-      const { slot, args, bytes } = deferred[next]!;
-      this.#deferredBytes -= bytes;
+    const { session } = connection;
+    for (const { slot, args } of this.#waits.release(connection)) {
       slot.resp = session.resp;
       slot.places = session.places;
       slot.isAuthenticated = session.isAuthenticated;
-      this.#run(connection, slot, args, session.defaults, now, out);
+      this.#run({ connection, slot, args, options: session.defaults, now, out });
     }
-    connection.deferred = deferred.slice(next);
     // What was dispatched came behind the groups' settle.
     this.#dispatchedLate = true;
   }
 
-  #run(
-    connection: Connection,
-    slot: Slot,
-    args: readonly Uint8Array[],
-    options: CallOptions,
-    now: Instant,
-    out: Out,
-  ): void {
+  #run(command: Command): void {
+    const { slot, args } = command;
+    const { session } = command.connection;
+    // Nobody hears of what comes behind QUIT: as in Redis, it is not carried out.
+    if (session.closing) {
+      slot.reply = error("CLOSED", "The connection was closed before.");
+      return;
+    }
     const spec = lookupCommand(args[0]!);
-    const locked = checkAuthenticated(spec, args, connection.session);
+    const locked = checkAuthenticated(spec, args, session);
     if (locked !== null) {
       slot.command = spec?.name ?? "";
-      slot.reply = refuseInTransaction(spec, connection.session, locked);
+      slot.reply = refuseInTransaction(spec, session, locked);
       return;
     }
     const wrong = checkCall(spec, args);
-    const { transaction } = connection.session;
+    const { transaction } = session;
     if (transaction !== null && !isForTransactions(spec) && !isWithExec(spec, args)) {
       slot.command = spec?.name ?? "";
       slot.reply = transaction.queue(spec, args, this.#edge);
@@ -253,133 +223,104 @@ export class Router {
     }
     if (spec === undefined || wrong !== null) {
       const refusal = defined(wrong, "an unknown command is refused");
-      slot.reply = refuseInTransaction(spec, connection.session, refusal);
+      slot.reply = refuseInTransaction(spec, session, refusal);
       return;
     }
     slot.command = spec.name;
+    const refused = this.#carryOut(command, spec);
+    if (refused !== null) slot.reply = refused;
+  }
+
+  /** Answers the command, or sees to it that it will be; or gives the reply that it has already. */
+  #carryOut(command: Command, spec: CommandSpec): Reply | null {
     switch (spec.kind) {
       case "transaction":
-        slot.reply = runTransactionCommand(spec, connection.session);
-        return;
+        return runTransactionCommand(spec, command.connection.session);
       case "exec":
-        return this.#exec(connection, slot, spec, options, now, out);
+        return this.#exec(command, spec);
       case "commit":
-        return this.#commit(connection, slot, spec, args, options, now, out);
+        return this.#commit(command, spec);
       case "connection":
-        return this.#runHere(connection, slot, spec, args);
+        return this.#runHere(command, spec);
       case "with":
-        return this.#runWith(connection, slot, args, options, now, out);
+        return this.#runWith(command);
       case "wait":
-        return this.#wait(connection, slot, args, now, out);
+        return this.#wait(command);
       case "select":
-        return this.#select(connection, slot, args, options, now, out);
+        return this.#select(command);
       case "catalog":
-        return this.#runCatalog(connection, slot, args, options, now, out);
+        return this.#runCatalog(command);
       case "changes":
-        return this.#follow(connection, slot, spec, args, now, out);
+        return this.#follow(command, spec);
       case "watch":
-        return this.#watch(connection, slot, spec, args, options, now, out);
+        return this.#watch(command, spec);
       case "member":
-        return this.#member(connection, slot, args, options, now, out);
+        return this.#member(command);
       case "read":
       case "write":
-        return this.#send(connection, slot, spec, args, options, now, out);
+        return this.#send(command, spec);
     }
   }
 
   #runHere(
-    connection: Connection,
-    slot: Slot,
+    { connection: { session }, slot, args }: Command,
     spec: Extract<CommandSpec, { kind: "connection" }>,
-    args: readonly Uint8Array[],
-  ): void {
-    const { session } = connection;
+  ): Reply | null {
     if (spec.isAfterPrevious?.(args)) {
       slot.lazy = () => spec.run(args, session, this.#view);
-      return;
+      return null;
     }
-    slot.reply = spec.run(args, session, this.#view);
+    const reply = spec.run(args, session, this.#view);
     slot.resp = session.resp;
     noteSession(slot, session);
+    return reply;
   }
 
-  #runWith(
-    connection: Connection,
-    slot: Slot,
-    args: readonly Uint8Array[],
-    options: CallOptions,
-    now: Instant,
-    out: Out,
-  ): void {
+  #runWith(command: Command): Reply | null {
+    const { slot, args } = command;
     const parsed = parseWith(args);
-    if ("kind" in parsed) {
-      slot.reply = parsed;
-      return;
-    }
+    if ("kind" in parsed) return parsed;
     if (parsed.token !== null) {
       const token = decodeToken(this.#options.cluster, parsed.token);
-      if (typeof token === "string") {
-        slot.reply = error("TOKEN", token);
-        return;
-      }
+      if (typeof token === "string") return error("TOKEN", token);
       slot.token = token;
     }
-    const merged = { ...options, ...parsed.options };
-    slot.wantsMeta = merged.meta;
-    this.#run(connection, slot, parsed.rest, merged, now, out);
+    const options = { ...command.options, ...parsed.options };
+    slot.wantsMeta = options.meta;
+    this.#run({ ...command, args: parsed.rest, options });
+    return null;
   }
 
-  #wait(
-    connection: Connection,
-    slot: Slot,
-    args: readonly Uint8Array[],
-    now: Instant,
-    out: Out,
-  ): void {
+  #wait(command: Command): Reply | null {
+    const { connection, args, now } = command;
     const parsed = parseWait(args);
-    if ("kind" in parsed) {
-      slot.reply = parsed;
-      return;
-    }
+    if ("kind" in parsed) return parsed;
     const { replicas, timeoutMs } = parsed;
     const deadline = now + (timeoutMs === 0 ? WAIT_FOREVER_MS : timeoutMs);
-    const call: GroupCall = { kind: "wait", connection: connection.id, replicas, deadline };
-    this.#dispatch(connection, slot, call, now, out);
+    return this.#dispatch(command, { kind: "wait", connection: connection.id, replicas, deadline });
   }
 
   /**
    * A keyspace that this node knows is selected at once. Of another one it may not have heard yet:
    * the catalog is asked, and what the connection sends meanwhile waits.
    */
-  #select(
-    connection: Connection,
-    slot: Slot,
-    args: readonly Uint8Array[],
-    options: CallOptions,
-    now: Instant,
-    out: Out,
-  ): void {
+  #select(command: Command): Reply | null {
+    const { connection, slot, args } = command;
     const keyspace = parseKeyspaceRef(args[1]!);
     const found = keyspace === null ? undefined : this.#keyspaces.find(keyspace);
-    if (keyspace === null || found !== undefined) {
-      slot.reply = this.#selected(connection, found);
-      return;
-    }
-    const deadline = now + (options.timeoutMs ?? this.#options.defaultTimeoutMs);
+    if (keyspace === null || found !== undefined) return this.#selected(connection, found);
+    const deadline = this.#deadlineOf(command, null);
     slot.catalogStep = { kind: "select", keyspace, deadline };
-    const call: GroupCall = {
-      kind: "read",
-      connection: connection.id,
-      payload: encodeCatalogCall({ kind: "info", keyspace }),
-      concern: "linearizable",
-      deadline,
-    };
-    this.#awaitCatalog(connection, slot, call, now, out);
+    const payload = encodeCatalogCall({ kind: "info", keyspace });
+    const concern = "linearizable";
+    const call = { kind: "read", connection: connection.id, payload, concern, deadline } as const;
+    return this.#awaitCatalog(command, call);
   }
 
-  #awaitCatalog(connection: Connection, slot: Slot, call: GroupCall, now: Instant, out: Out): void {
-    this.#dispatch(connection, slot, call, now, out, CATALOG_GROUP);
-    connection.awaitsCatalog = slot.reply === null;
+  #awaitCatalog(command: Command, call: GroupCall): null {
+    this.#dispatch(command, call, CATALOG_GROUP);
+    command.connection.awaitsCatalog = command.slot.reply === null;
+    return null;
   }
 
   #selected(connection: Connection, keyspace: Keyspace | undefined): Reply {
@@ -389,207 +330,122 @@ export class Router {
   }
 
   /** TREFOIL.KEYSPACE: a call of the catalog's group, in the connection's order (GEN2). */
-  #runCatalog(
-    connection: Connection,
-    slot: Slot,
-    args: readonly Uint8Array[],
-    options: CallOptions,
-    now: Instant,
-    out: Out,
-  ): void {
+  #runCatalog(command: Command): Reply | null {
+    const { connection, slot, args, options } = command;
     const parsed = parseKeyspaceCommand(args, this.#view.members);
-    if ("reply" in parsed) {
-      slot.reply = parsed.reply;
-      return;
-    }
-    const deadline = now + (options.timeoutMs ?? this.#options.defaultTimeoutMs);
+    if ("reply" in parsed) return parsed.reply;
+    const deadline = this.#deadlineOf(command, null);
     const payload = encodeCatalogCall(parsed.call);
-    const { id } = connection;
+    const head = { connection: connection.id, payload, deadline };
     if (isCatalogWrite(parsed.call)) {
       const refused = this.#checkConcern("TREFOIL.KEYSPACE", false, options);
-      if (refused !== null) {
-        slot.reply = refused;
-        return;
-      }
+      if (refused !== null) return refused;
       slot.catalogStep = { kind: "change", deadline };
-      const concern = options.w;
-      const call: GroupCall = { kind: "write", connection: id, payload, concern, deadline };
-      return this.#awaitCatalog(connection, slot, call, now, out);
+      return this.#awaitCatalog(command, { kind: "write", ...head, concern: options.w });
     }
     slot.present = (reply) => describeHere(reply, this.#keyspaces);
     const concern = options.r === "local" ? "local" : "linearizable";
-    const call: GroupCall = { kind: "read", connection: id, payload, concern, deadline };
-    this.#dispatch(connection, slot, call, now, out, CATALOG_GROUP);
+    return this.#dispatch(command, { kind: "read", ...head, concern }, CATALOG_GROUP);
   }
 
-  #member(
-    connection: Connection,
-    slot: Slot,
-    args: readonly Uint8Array[],
-    options: CallOptions,
-    now: Instant,
-    out: Out,
-  ): void {
+  #member(command: Command): Reply | null {
+    const { connection, args } = command;
     const asked = runMember(args, connection.session, this.#view);
-    if ("kind" in asked) {
-      slot.reply = asked;
-      return;
-    }
-    const deadline = now + (options.timeoutMs ?? this.#options.defaultTimeoutMs);
-    const call: GroupCall = { kind: "transfer", connection: connection.id, to: asked.to, deadline };
-    this.#dispatch(connection, slot, call, now, out, groupId(asked.keyspace, 0));
+    if ("kind" in asked) return asked;
+    const { to, keyspace } = asked;
+    const deadline = this.#deadlineOf(command, null);
+    const call: GroupCall = { kind: "transfer", connection: connection.id, to, deadline };
+    return this.#dispatch(command, call, groupId(keyspace, 0));
   }
 
-  #send(
-    connection: Connection,
-    slot: Slot,
-    spec: Extract<CommandSpec, { kind: "read" | "write" }>,
-    given: readonly Uint8Array[],
-    options: CallOptions,
-    now: Instant,
-    out: Out,
-  ): void {
-    const unfit = this.#checkFit(spec, connection.session.keyspace);
-    if (unfit !== null) {
-      slot.reply = unfit;
-      return;
-    }
-    let args = given;
-    if (spec.toWire !== undefined) {
-      const travelling = spec.toWire(given, this.#edge);
-      if ("kind" in travelling) {
-        slot.reply = travelling;
-        return;
-      }
-      args = travelling;
-    }
+  #send(command: Command, spec: Extract<CommandSpec, { kind: "read" | "write" }>): Reply | null {
+    const { connection, slot, options } = command;
+    const { session } = connection;
+    const unfit = this.#checkFit(spec, session.keyspace);
+    if (unfit !== null) return unfit;
+    const args = spec.toWire?.(command.args, this.#edge) ?? command.args;
+    if ("kind" in args) return args;
     if (spec.fromWire !== undefined) {
       slot.present = (reply) => spec.fromWire?.(reply, this.#edge) ?? reply;
     }
-    const deadline = this.#deadlineOf(options, connection.session, now);
+    const deadline = this.#deadlineOf(command, session.keyspace);
     const payload = this.#encoder.encode(spec, args);
     if (spec.kind === "read") {
       // An older value than that of the watched version would make EXEC lose an update (LEAD9).
-      const r = connection.session.watched.isEmpty ? options.r : "linearizable";
+      const r = session.watched.isEmpty ? options.r : "linearizable";
       const call = readCall(connection.id, payload, { ...options, r }, deadline);
-      return this.#dispatch(connection, slot, call, now, out);
+      return this.#dispatch(command, call);
     }
     const refused = this.#checkConcern(spec.name, spec.isBlind(args), options);
-    if (refused !== null) {
-      slot.reply = refused;
-      return;
-    }
+    if (refused !== null) return refused;
     const concern = options.w;
-    const call: GroupCall = {
-      kind: "write",
-      connection: connection.id,
-      payload,
-      concern,
-      deadline,
-    };
-    this.#dispatch(connection, slot, call, now, out);
+    const call = { kind: "write", connection: connection.id, payload, concern, deadline } as const;
+    return this.#dispatch(command, call);
   }
 
-  #follow(
-    connection: Connection,
-    slot: Slot,
-    spec: CommandSpec,
-    args: readonly Uint8Array[],
-    now: Instant,
-    out: Out,
-  ): void {
+  #follow(command: Command, spec: CommandSpec): Reply | null {
+    const { connection, args, now } = command;
     const unfit = this.#checkFit(spec, connection.session.keyspace);
-    if (unfit !== null) return settle(slot, unfit);
+    if (unfit !== null) return unfit;
     const { after, prefix, countMax, blockMs } = parseChanges(args);
     const deadline = now + blockMs;
     const from = { connection: connection.id, after, prefix };
-    this.#dispatch(connection, slot, { kind: "changes", ...from, countMax, deadline }, now, out);
+    return this.#dispatch(command, { kind: "changes", ...from, countMax, deadline });
   }
 
   /** A read whose answer the connection keeps for EXEC. */
-  #watch(
-    connection: Connection,
-    slot: Slot,
-    spec: WatchCommand,
-    args: readonly Uint8Array[],
-    options: CallOptions,
-    now: Instant,
-    out: Out,
-  ): void {
+  #watch(command: Command, spec: WatchCommand): Reply | null {
+    const { connection, slot, args } = command;
     const { keyspace, watched } = connection.session;
-    const unfit = this.#checkFit(spec, keyspace);
-    const taken = unfit ?? watched.add(keyspace, args);
-    if (typeof taken !== "function") {
-      slot.reply = taken;
-      return;
-    }
+    const taken = this.#checkFit(spec, keyspace) ?? watched.add(keyspace, args);
+    if (typeof taken !== "function") return taken;
     slot.present = taken;
-    const call: GroupCall = {
-      kind: "read",
-      connection: connection.id,
-      payload: this.#encoder.encode(spec, args),
-      concern: "linearizable",
-      deadline: now + (options.timeoutMs ?? this.#options.defaultTimeoutMs),
-    };
-    this.#dispatch(connection, slot, call, now, out);
+    const payload = this.#encoder.encode(spec, args);
+    const deadline = this.#deadlineOf(command, keyspace);
+    const concern = "linearizable";
+    const call = { kind: "read", connection: connection.id, payload, concern, deadline } as const;
+    return this.#dispatch(command, call);
   }
 
   /** One entry for all that was queued; its reply becomes theirs. */
-  #exec(
-    connection: Connection,
-    slot: Slot,
-    spec: ExecCommand,
-    options: CallOptions,
-    now: Instant,
-    out: Out,
-  ): void {
-    const { session } = connection;
+  #exec(command: Command, spec: ExecCommand): Reply | null {
+    const { session } = command.connection;
     const taken = takeTransaction(session);
-    const refused = "kind" in taken ? taken : this.#checkExec(spec, session, options);
-    if ("kind" in taken || refused !== null) {
-      slot.reply = refused;
-      return;
-    }
+    if ("kind" in taken) return taken;
+    const refused = this.#checkExec(command, spec);
+    if (refused !== null) return refused;
     const { transaction, watched } = taken;
-    this.#carryOut(connection, slot, spec, transaction, options, now, out, () => {
+    return this.#propose(command, spec, transaction, () => {
       if (watched.isPending) return null;
       return watched.failure === null ? watched.reads : abortedByWatch(watched.failure);
     });
   }
 
-  #commit(
-    connection: Connection,
-    slot: Slot,
-    spec: CommitCommand,
-    args: readonly Uint8Array[],
-    options: CallOptions,
-    now: Instant,
-    out: Out,
-  ): void {
-    const refused = this.#checkExec(spec, connection.session, options);
-    const { reads, commands } = parseCommit(args);
-    const transaction = refused ?? transactionOf(commands, this.#edge);
-    if ("kind" in transaction) slot.reply = transaction;
-    else this.#carryOut(connection, slot, spec, transaction, options, now, out, () => reads);
+  #commit(command: Command, spec: CommitCommand): Reply | null {
+    const refused = this.#checkExec(command, spec);
+    if (refused !== null) return refused;
+    const { reads, commands } = parseCommit(command.args);
+    const transaction = transactionOf(commands, this.#edge);
+    return "kind" in transaction
+      ? transaction
+      : this.#propose(command, spec, transaction, () => reads);
   }
 
   /** `reads` says what the transaction rests on: null as long as that is not known. */
-  #carryOut(
-    connection: Connection,
-    slot: Slot,
+  #propose(
+    command: Command,
     spec: ExecCommand | CommitCommand,
     transaction: Transaction,
-    options: CallOptions,
-    now: Instant,
-    out: Out,
     reads: () => ReadSet | Reply | null,
-  ): void {
+  ): Reply | null {
+    const { connection, slot, options } = command;
+    const { session } = connection;
     const { payloads } = transaction;
-    const present = transaction.begin(connection.session, this.#view, this.#edge);
-    noteSession(slot, connection.session);
-    const deadline = this.#deadlineOf(options, connection.session, now);
+    const present = transaction.begin(session, this.#view, this.#edge);
+    noteSession(slot, session);
+    const deadline = this.#deadlineOf(command, session.keyspace);
     slot.present = present;
-    this.#dispatchWhen(connection, slot, now, out, () => {
+    return this.#dispatchWhen(command, () => {
       const rests = reads();
       if (rests === null || "kind" in rests) return rests;
       if (payloads.length === 0 && rests.length === 0) return array([]);
@@ -602,12 +458,8 @@ export class Router {
     });
   }
 
-  #checkExec(
-    spec: ExecCommand | CommitCommand,
-    session: ClientSession,
-    options: CallOptions,
-  ): Reply | null {
-    const unfit = this.#checkFit(spec, session.keyspace);
+  #checkExec({ connection, options }: Command, spec: ExecCommand | CommitCommand): Reply | null {
+    const unfit = this.#checkFit(spec, connection.session.keyspace);
     return unfit ?? this.#checkConcern(spec.name.toUpperCase(), false, options);
   }
 
@@ -616,8 +468,10 @@ export class Router {
     return model === undefined ? null : checkModel(spec, model);
   }
 
-  #deadlineOf(options: CallOptions, { keyspace }: ClientSession, now: Instant): Instant {
-    const ofKeyspace = this.#keyspaces.definition(keyspace)?.options.timeoutMs;
+  /** What the call says, or else the keyspace that it is for, or else the node. */
+  #deadlineOf({ options, now }: Command, keyspace: number | null): Instant {
+    const definition = keyspace === null ? undefined : this.#keyspaces.definition(keyspace);
+    const ofKeyspace = definition?.options.timeoutMs;
     return now + (options.timeoutMs ?? ofKeyspace ?? this.#options.defaultTimeoutMs);
   }
 
@@ -638,30 +492,21 @@ export class Router {
     return { cursors: this.#cursors, random: () => this.#prng.u32() };
   }
 
-  #dispatch(
-    connection: Connection,
-    slot: Slot,
-    call: GroupCall,
-    now: Instant,
-    out: Out,
-    group?: GroupId,
-  ): void {
-    this.#dispatchWhen(connection, slot, now, out, () => call, group, isAlone(call));
+  /** The answer, if only why there is none, comes to the slot by itself: hence no reply. */
+  #dispatch(command: Command, call: GroupCall, group?: GroupId): null {
+    return this.#dispatchWhen(command, () => call, group, isAlone(call));
   }
 
   #dispatchWhen(
-    connection: Connection,
-    slot: Slot,
-    now: Instant,
-    out: Out,
+    { connection, slot, now, out }: Command,
     take: HeldCall["take"],
     group: GroupId = groupId(connection.session.keyspace, 0),
     isAlone = false,
-  ): void {
+  ): null {
     if (this.draining) {
-      return settle(slot, error("SHUTTING_DOWN", "This node is being stopped. Use another one."));
-    }
-    this.#dispatchHeld(connection, { slot, group, isAlone, take }, now, out);
+      settle(slot, error("SHUTTING_DOWN", "This node is being stopped. Use another one."));
+    } else this.#dispatchHeld(connection, { slot, group, isAlone, take }, now, out);
+    return null;
   }
 
   #dispatchHeld(connection: Connection, held: HeldCall, now: Instant, out: Out): void {
@@ -699,8 +544,7 @@ export class Router {
     const { connection, slot } = open;
     slot.meta = reply.meta;
     if (slot.catalogStep !== null) {
-      this.#parked.push({ connection, slot, step: slot.catalogStep, reply: reply.reply });
-      return;
+      return this.#waits.park(connection, slot, slot.catalogStep, reply);
     }
     settle(slot, reply.reply);
     const group = defined(connection.openGroup, "an answer comes from the group that was asked");
@@ -715,25 +559,17 @@ export class Router {
    * applied what the answer rests on: the connection's next command finds it done (GEN2).
    */
   #finishParked(now: Instant, out: Out): void {
-    if (this.#parked.length === 0) return;
-    const parked = this.#parked;
-    this.#parked = [];
     const { appliedIndex } = this.#keyspaces.catalog.replica;
-    for (const each of parked) {
-      const { connection, slot, step, reply } = each;
-      const isHere = reply.kind === "error" || appliedIndex >= slot.meta.index;
-      if (!isHere && now < step.deadline) {
-        this.#parked.push(each);
-        continue;
-      }
-      slot.reply = isHere ? this.#catalogReply(each) : unheardOf(step);
+    for (const parked of this.#waits.takeFinished(appliedIndex, now)) {
+      const { connection, slot, step, isHere } = parked;
+      slot.reply = isHere ? this.#catalogReply(parked) : unheardOf(step);
       this.#callSettled(connection);
       this.#runDeferred(connection, now, out);
       this.#answer(connection, out);
     }
   }
 
-  #catalogReply({ connection, step, reply }: Parked): Reply {
+  #catalogReply({ connection, step, reply }: ParkedAnswer): Reply {
     if (step.kind === "change" || reply.kind === "error") return reply;
     return this.#selected(connection, this.#keyspaces.find(step.keyspace));
   }
@@ -787,11 +623,7 @@ export class Router {
 
 const NO_TOKEN: readonly SessionEntry[] = [];
 
-/** An answer of the catalog that this node has not come to yet. */
-interface Parked extends OpenCall {
-  readonly step: CatalogStep;
-  readonly reply: Reply;
-}
+const CANCELLED = error("TIMEOUT", "The SELECT before it was cancelled.", "not-applied");
 
 const NAME_LEFT_OUT = new Uint8Array(0);
 
