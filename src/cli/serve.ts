@@ -13,8 +13,7 @@ import {
   SETTINGS,
 } from "../host/config.ts";
 import { EXIT, type ExitCode } from "../host/exit-codes.ts";
-import { createLogger, type Logger } from "../host/logger.ts";
-import { startServer } from "../host/serve.ts";
+import type { Logger } from "../host/logger.ts";
 import { clusterSource } from "./cluster-file.ts";
 
 /** `trefoil serve`: one node in this process, until a signal stops it. */
@@ -50,6 +49,9 @@ function readConfig(flags: Readonly<Record<string, unknown>>, file: string | nul
 }
 
 async function serve(config: NodeConfig, supervised: boolean): Promise<ExitCode> {
+  // Its libraries take several times as long to load as any other command takes to run.
+  const { createLogger } = await import("../host/logger.ts");
+  const { startServer } = await import("../host/serve.ts");
   const logger = createLogger(config.logLevel, basename(config.dir));
   endOnUncaught(logger);
   const server = await startServer(config, logger).catch((failure: unknown) => {

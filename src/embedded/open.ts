@@ -4,7 +4,7 @@ import { TrefoilError } from "../client/errors.ts";
 import type { Keyspaces } from "../client/keyspaces.ts";
 import { TIMEOUT_MS_DEFAULT } from "../client/trefoil-engine.ts";
 import { type Address, parseAddress } from "../host/address.ts";
-import { mergeConfig, type NodeConfig } from "../host/config.ts";
+import { type LogLevel, mergeConfig, type NodeConfig } from "../host/config.ts";
 import {
   DataDirectoryError,
   formatDirectory,
@@ -12,7 +12,7 @@ import {
   readIdentity,
 } from "../host/disk/data-directory.ts";
 import { StartError } from "../host/exit-codes.ts";
-import { createLogger, type LogLevel } from "../host/logger.ts";
+import { createLogger } from "../host/logger.ts";
 import { type RunningServer, type ServerOptions, startServer } from "../host/serve.ts";
 import { LocalChannel } from "./local-channel.ts";
 

@@ -13,9 +13,14 @@ import { RAFT_LIMITS } from "../core/replication/single-leader/raft.ts";
 import { type Address, formatAddress, parseAddress } from "./address.ts";
 import type { NodeAddresses } from "./cluster-status.ts";
 import { EXIT, StartError } from "./exit-codes.ts";
-import { LOG_LEVELS, type LogLevel } from "./logger.ts";
 import { nearest } from "./nearest.ts";
 import { problemOf, readPasswordFile } from "./password-file.ts";
+
+/** How much is logged, from nothing to everything. */
+export const LOG_LEVELS = ["silent", "error", "warn", "info", "debug", "trace"] as const;
+
+/** One of `LOG_LEVELS`. */
+export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** One node's configuration, complete and checked. */
 export interface NodeConfig {

@@ -1,12 +1,7 @@
 import { destination, type Logger, pino } from "pino";
+import type { LogLevel } from "./config.ts";
 
 export type { Logger };
-
-/** How much is logged, from nothing to everything. */
-export const LOG_LEVELS = ["silent", "error", "warn", "info", "debug", "trace"] as const;
-
-/** One of `LOG_LEVELS`. */
-export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /**
  * JSON lines on stderr, written synchronously: the last line before a crash is the one that counts.

@@ -172,6 +172,12 @@ describe("the command line", () => {
     expect(err).toContain(message);
   });
 
+  it("ends quietly when what reads its output has seen enough", async () => {
+    const help = trefoil("--help");
+    help.child.stdout?.destroy();
+    expect(await help.ended).toMatchObject({ code: EXIT.ok, err: "" });
+  });
+
   it("serves nobody but this machine", async () => {
     await trefoil("init", "--nodes", "1").ended;
     const serve = trefoil("serve", "--dir", "trefoil-data/n1", "--resp", "0.0.0.0:0");

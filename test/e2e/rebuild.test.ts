@@ -49,10 +49,12 @@ test("a state changed behind a node's back is found, and replaced by what the ot
   cluster = started;
   const leader = await started.waitLeader();
   const client = await started.client(leader, 20_000);
-  for (let i = 0; i < KEYS; i += 1) await client.call("SET", `key:${i}`, `value ${i}`.padEnd(200));
+  const set = (prefix: string, value: string) =>
+    Promise.all(Array.from({ length: KEYS }, (_, i) => client.call("SET", prefix + i, value)));
+  await set("key:", "value".padEnd(200));
   await client.call("SET", "key:7", "the last");
   // Until the row is in everybody's store.
-  for (let i = 0; i < KEYS; i += 1) await client.call("SET", `more:${i}`, "x".padEnd(400));
+  await set("more:", "x".padEnd(400));
   const others = started.ids.filter((id) => id !== leader);
   const [rotten = ""] = others;
   await started.stopNode(rotten);

@@ -3,9 +3,10 @@ import { afterEach, describe, expect, test } from "vitest";
 import type { RespClient } from "../../src/client/resp-client.ts";
 import { TestCluster } from "./cluster.ts";
 
-/** More than a leader keeps of applied entries for slow followers (`retainedBytes`). */
-const VALUES = 480;
+/** Several times what the leader keeps of applied entries for followers that lag. */
+const VALUES = 80;
 const VALUE_BYTES = 100_000;
+const RETAINED_BYTES = 2 << 20;
 
 let cluster: TestCluster | null = null;
 
@@ -35,7 +36,10 @@ async function expectWhole(client: RespClient): Promise<void> {
 
 describe("a follower that comes back after its entries are compacted", () => {
   test("gets the state as a snapshot, and has it on disk", { timeout: 120_000 }, async () => {
-    const env = { TREFOIL_CHECKPOINT_BYTES: String(1 << 20) };
+    const env = {
+      TREFOIL_CHECKPOINT_BYTES: String(1 << 20),
+      TREFOIL_RETAINED_BYTES: String(RETAINED_BYTES),
+    };
     const started = await TestCluster.start({ env });
     cluster = started;
     const leader = await started.waitLeader();
