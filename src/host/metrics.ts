@@ -1,9 +1,10 @@
 import { type IntervalHistogram, monitorEventLoopDelay } from "node:perf_hooks";
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, Gauge, Registry } from "prom-client";
 import type { GroupStatus } from "../core/contract/group.ts";
 import type { NodeId } from "../core/contract/ids.ts";
 import type { CheckpointStatus } from "../core/log/checkpointer.ts";
 import type { NodeStatus } from "../core/node/vocabulary.ts";
+import { HotHistogram } from "./hot-histogram.ts";
 
 /** Values read when somebody asks, instead of being kept up to date on the hot path. */
 export interface MetricSources {
@@ -33,11 +34,12 @@ const DELAY_RESOLUTION_MS = 10;
 export class Metrics {
   readonly #registry = new Registry();
   readonly #loopDelay: IntervalHistogram;
-  readonly #turnMs: Histogram;
-  readonly #turnInputs: Histogram;
-  readonly #lateMs: Histogram;
-  readonly #syncMs: Histogram;
-  readonly #writeBytes: Histogram;
+  readonly #histograms: HotHistogram[] = [];
+  readonly #turnMs: HotHistogram;
+  readonly #turnInputs: HotHistogram;
+  readonly #lateMs: HotHistogram;
+  readonly #syncMs: HotHistogram;
+  readonly #writeBytes: HotHistogram;
   #refresh: () => Promise<void> = async () => {};
   readonly #totals = new Map<string, { value: number; readonly metric: Counter }>();
 
@@ -209,7 +211,8 @@ export class Metrics {
       total.metric.inc(total.value);
     }
     await this.#refresh();
-    const text = await this.#registry.metrics();
+    const histograms = this.#histograms.map((histogram) => histogram.expose()).join("\n");
+    const text = `${await this.#registry.metrics()}\n${histograms}`;
     this.#loopDelay.reset();
     return { type: this.#registry.contentType, text };
   }
@@ -219,13 +222,10 @@ export class Metrics {
     this.#registry.clear();
   }
 
-  #histogram(name: string, help: string, buckets: readonly number[]): Histogram {
-    return new Histogram({
-      name: `trefoil_${name}`,
-      help,
-      buckets: [...buckets],
-      registers: [this.#registry],
-    });
+  #histogram(name: string, help: string, bounds: readonly number[]): HotHistogram {
+    const histogram = new HotHistogram(`trefoil_${name}`, help, bounds);
+    this.#histograms.push(histogram);
+    return histogram;
   }
 
   #total(name: string, help: string): void {

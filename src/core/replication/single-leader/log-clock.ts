@@ -13,6 +13,8 @@ const SKEW_MS_MAX = 5_000;
 export class LogClock {
   readonly #raft: Raft;
   #last: WallClock = 0;
+  /** The voters' clocks while they are compared, which every entry asks for: made once. */
+  readonly #walls: number[] = [];
 
   constructor(raft: Raft) {
     this.#raft = raft;
@@ -32,18 +34,26 @@ export class LogClock {
   #isTrusted(now: Instant): boolean {
     const { wallMs, leadership, options } = this.#raft;
     assert(leadership !== null, "log time is a leader's to give");
-    const walls = [wallMs];
+    const walls = this.#walls;
+    walls.length = 0;
+    insert(walls, wallMs);
     for (const { wallOffset } of leadership.followers) {
-      if (wallOffset !== null) walls.push(wallOffset + now);
+      if (wallOffset !== null) insert(walls, wallOffset + now);
     }
     if (walls.length < majorityOf(options.voters.length)) return false;
     return Math.abs(median(walls) - wallMs) <= SKEW_MS_MAX;
   }
 }
 
+/** Into its place among ascending values. */
+function insert(sorted: number[], value: number): void {
+  let at = sorted.length;
+  for (; at > 0 && sorted[at - 1]! > value; at -= 1) sorted[at] = sorted[at - 1]!;
+  sorted[at] = value;
+}
+
 /** Of an even number of values, the mean of the two in the middle. */
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
+function median(sorted: readonly number[]): number {
   const high = sorted.length >> 1;
   const low = (sorted.length - 1) >> 1;
   return (sorted[low]! + sorted[high]!) / 2;

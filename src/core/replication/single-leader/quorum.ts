@@ -12,10 +12,14 @@ export function majorityOf(voters: number): number {
 
 /** The highest value that at least a majority of the voters have reached; one value per voter. */
 export function majorityValue(values: readonly number[]): number {
-  const descending = [...values].sort((a, b) => b - a);
-  const value = descending[majorityOf(values.length) - 1];
-  assert(value !== undefined, "a majority of nobody");
-  return value;
+  const majority = majorityOf(values.length);
+  let highest = Number.NEGATIVE_INFINITY;
+  // Asked in every turn, of a handful of values: looking at each costs less than sorting a copy.
+  for (const value of values) {
+    if (value > highest && countAtLeast(values, value) >= majority) highest = value;
+  }
+  assert(highest !== Number.NEGATIVE_INFINITY, "a majority of nobody");
+  return highest;
 }
 
 /** How many of the values are at least `least`. */
