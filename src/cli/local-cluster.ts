@@ -46,6 +46,8 @@ const STOP_MS_MAX = 6_000;
 
 /** How often a condition that is waited for is looked at, ms. */
 const POLL_MS = 25;
+/** Who waits long hears so often what for. */
+const PROGRESS_MS = 5_000;
 
 /** A log beyond this is put aside when its node starts. */
 const LOG_BYTES_MAX = 16 << 20;
@@ -188,25 +190,42 @@ export class LocalCluster {
   }
 
   /**
-   * Waits until these nodes (all, if not said) serve. Throws `StartError` when one ends, or time is
-   * up.
+   * Waits until these nodes (all, if not said) serve. Throws `StartError` when one ends, or gets
+   * nowhere for `timeoutMs`: after a crash there may be much to apply, and it takes what it takes.
    */
-  async waitReady(timeoutMs = 30_000, ids: readonly NodeId[] = this.ids): Promise<void> {
-    const deadline = performance.now() + timeoutMs;
+  async waitReady(
+    timeoutMs = 30_000,
+    ids: readonly NodeId[] = this.ids,
+    onProgress: (line: string) => void = () => {},
+  ): Promise<void> {
     for (const id of ids) {
+      let deadline = performance.now() + timeoutMs;
+      let sayAt = performance.now() + PROGRESS_MS;
+      let applied = -1;
       for (;;) {
         const status = await this.status(id);
         if (status?.ready === true && status.cluster === this.file.cluster) break;
         this.#checkAlive(id);
-        if (performance.now() > deadline) {
-          throw new StartError(
-            EXIT.unreachable,
-            `${id} was not ready within ${Math.round(timeoutMs / 1000)} s. ${lastWords(this.node(id).logFile)}`,
-          );
+        const now = performance.now();
+        const found = status === null ? -1 : appliedEntries(status);
+        if (found > applied) deadline = now + timeoutMs;
+        applied = Math.max(applied, found);
+        if (now > deadline) throw this.#notReady(id, timeoutMs);
+        if (now >= sayAt && status !== null) {
+          onProgress(`${id} is not ready yet; it has applied ${applied} entries of its log.`);
+          sayAt = now + PROGRESS_MS;
         }
         await pause(POLL_MS);
       }
     }
+  }
+
+  #notReady(id: NodeId, timeoutMs: number): StartError {
+    const seconds = Math.round(timeoutMs / 1000);
+    return new StartError(
+      EXIT.unreachable,
+      `${id} is not ready, and got nowhere for ${seconds} s. ${lastWords(this.node(id).logFile)}`,
+    );
   }
 
   #checkAlive(id: NodeId): void {
@@ -292,6 +311,11 @@ export async function portsInUse(nodes: readonly NodeAddresses[]): Promise<reado
     }
   }
   return used;
+}
+
+/** Over all its keyspaces. */
+function appliedEntries({ keyspaces, catalog }: LocalStatus): number {
+  return keyspaces.reduce((sum, { appliedIndex }) => sum + appliedIndex, catalog.appliedIndex);
 }
 
 /** Waits; for polling a condition, never as a stand-in for one. */

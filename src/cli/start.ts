@@ -165,7 +165,7 @@ function passwordOf(options: StartOptions): { readonly password?: string | null 
 async function untilReady(cluster: LocalCluster, ids: readonly NodeId[], options: StartOptions) {
   const majority = Math.floor(cluster.ids.length / 2) + 1;
   if (ids.length >= majority) {
-    await cluster.waitReady(READY_MS_MAX, ids);
+    await cluster.waitReady(READY_MS_MAX, ids, say);
     say(await welcome(cluster, ids, options));
   } else say("Without a majority of its nodes the cluster answers `local` reads only.");
   watchExits(cluster);

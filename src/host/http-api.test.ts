@@ -150,6 +150,11 @@ describe("/ready", () => {
   it.each<[string, NodeStatus, string]>([
     ["no leader", nodeStatus("n2", { leader: null }), "keyspace default knows no leader"],
     ["far behind", nodeStatus("n2", { lagEntries: 65 }), "keyspace default is 65 behind"],
+    [
+      "no word of what is committed",
+      nodeStatus("n2", { lagEntries: 0, lagMs: null }),
+      "keyspace default has not heard what is committed",
+    ],
     ["halted", nodeStatus("n2", { halted: "bug" }), "keyspace default is halted: bug"],
     ["damaged", nodeStatus("n2", { damaged: "rot" }), "keyspace default is being rebuilt: rot"],
     ["draining", nodeStatus("n2", {}, true), "the node is being stopped"],

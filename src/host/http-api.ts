@@ -64,7 +64,9 @@ export function createHttpApi(options: HttpApiOptions): Hono {
 
 /**
  * Ready: every keyspace knows a leader and goes on here, and this node has caught up since it
- * started. Under load a follower is always a little behind, so having caught up once is enough.
+ * started. Under load a follower is always a little behind, so having caught up once is enough. A
+ * node that has just started does not know what is committed, and is behind by nothing that it
+ * knows of: caught up is who can say how old its state is (LEAD6).
  */
 class Readiness {
   readonly #caughtUp = new Set<number>();
@@ -84,15 +86,17 @@ class Readiness {
   }
 
   #look(what: string, number: number, group: GroupStatus, missing: string[]): void {
-    const { leader, lagEntries, halted, damaged } = group;
+    const { leader, lagEntries, lagMs, halted, damaged } = group;
     if (halted !== null) missing.push(`${what} is halted: ${halted}`);
     if (damaged !== null) missing.push(`${what} is being rebuilt: ${damaged}`);
     if (leader === null) {
       missing.push(`${what} knows no leader`);
       return;
     }
-    if (lagEntries <= CAUGHT_UP_ENTRIES) this.#caughtUp.add(number);
-    if (!this.#caughtUp.has(number)) missing.push(`${what} is ${lagEntries} behind`);
+    if (lagMs !== null && lagEntries <= CAUGHT_UP_ENTRIES) this.#caughtUp.add(number);
+    if (this.#caughtUp.has(number)) return;
+    if (lagEntries > 0) missing.push(`${what} is ${lagEntries} behind`);
+    else missing.push(`${what} has not heard what is committed`);
   }
 }
 

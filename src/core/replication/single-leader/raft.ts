@@ -99,7 +99,7 @@ export const RAFT_LIMITS: RaftLimits = {
   scrubMs: 6 * 3_600_000,
   scrubRowsMax: 100,
   scrubPauseMs: 10,
-  applyEntriesMax: 8192,
+  applyEntriesMax: 512,
   transferLagEntriesMax: 65_536,
   windowCalls: 16_384,
   windowBytes: 64 << 20,
