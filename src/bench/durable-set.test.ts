@@ -1,32 +1,17 @@
 import { expect, test } from "vitest";
-import { summarise } from "./durable-set.ts";
-import type { Window } from "./target.ts";
+import { withRatios } from "./durable-set.ts";
+import { type ShapeResult, summarise } from "./rounds.ts";
 
-const SHAPE = { connections: 64, depth: 1 };
-
-function window(perSecond: number, more: Partial<Window> = {}): Window {
-  return {
-    perSecond,
-    p50Ms: 1,
-    p99Ms: 2,
-    errors: 0,
-    firstError: null,
-    loaderBusy: null,
-    ...more,
-  };
+function result(target: string, perSecond: number): ShapeResult[] {
+  const shape = { connections: 64, depth: 1 };
+  const more = { p50Ms: 1, p99Ms: 2, errors: 0, firstError: null, loaderBusy: null };
+  return summarise([{ target, shape, windows: [{ perSecond, ...more }] }]);
 }
 
-test("medians of the rounds, and ratios to etcd's under the same load", () => {
-  const results = summarise([
-    { target: "trefoil", shape: SHAPE, windows: [window(90), window(30), window(60)] },
-    { target: "etcd", shape: SHAPE, windows: [window(10), window(20), window(30)] },
-  ]);
-  expect(results[0]).toMatchObject({ perSecond: 60, toEtcd: 3, rounds: [90, 30, 60] });
-  expect(results[1]).toMatchObject({ perSecond: 20, toEtcd: 1 });
-});
-
-test("errors of any round are told", () => {
-  const bad = window(1, { errors: 2, firstError: "TIMEOUT", loaderBusy: 0.5 });
-  const [result] = summarise([{ target: "trefoil", shape: SHAPE, windows: [window(1), bad] }]);
-  expect(result).toMatchObject({ errors: 2, firstError: "TIMEOUT", loaderBusy: 0.5, toEtcd: null });
+test("each result has its ratios to the other stores", () => {
+  const results = withRatios([...result("trefoil", 60), ...result("etcd", 20)]);
+  expect(results[0]).toMatchObject({ toEtcd: 3, toRedis: null });
+  expect(results[1]).toMatchObject({ toEtcd: 1, toRedis: null });
+  const [first] = withRatios([...result("trefoil", 60), ...result("redis", 30)]);
+  expect(first).toMatchObject({ toEtcd: null, toRedis: 2 });
 });

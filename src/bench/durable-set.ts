@@ -1,7 +1,19 @@
 import { EtcdCluster, etcdMissing } from "./etcd.ts";
-import { describeMachine, type Machine } from "./machine.ts";
-import { grouped, median, millis, textTable } from "./statistics.ts";
-import { respTarget, type Shape, type Target, type Window, type WindowTimes } from "./target.ts";
+import { type Gate, renderGates } from "./gates.ts";
+import { describeMachine, type Machine, renderMachine } from "./machine.ts";
+import { RedisCluster, redisMissing } from "./redis.ts";
+import {
+  measureRounds,
+  ROUND_OPTIONS,
+  type RoundTimes,
+  ratioOf,
+  renderShapes,
+  roundTimes,
+  type ShapeResult,
+  shapeNotes,
+  summarise,
+} from "./rounds.ts";
+import { respTarget, type Shape, type Target } from "./target.ts";
 import { TrefoilCluster } from "./trefoil-cluster.ts";
 
 /** Connections and pipelining that are compared. */
@@ -12,165 +24,113 @@ export const SHAPES: readonly Shape[] = [
   { connections: 64, depth: 16 },
   { connections: 256, depth: 16 },
 ];
-
-const TIMES: WindowTimes = { warmUpMs: 500, measureMs: 2_000 };
-const ROUNDS = 3;
-/**
- * Before the first round each store gets these loads. A server runs for months: what is measured is
- * compiled code, and V8 goes on compiling a node's for some 15 seconds of load.
- */
 const WARM_UPS: readonly Shape[] = [
   { connections: 64, depth: 16 },
   { connections: 64, depth: 1 },
 ];
-const WARM_UP_TIMES: WindowTimes = { warmUpMs: 1_000, measureMs: 9_000 };
-const WARM_UP_SECONDS =
-  (WARM_UPS.length * (WARM_UP_TIMES.warmUpMs + WARM_UP_TIMES.measureMs)) / 1000;
+const GATE_CONNECTIONS = [64, 256];
+const TO_ETCD_MIN = 3;
+const TO_REDIS_MIN = 1.2;
+const REPLICAS = 2;
+const KEY_SPACE = 100_000;
 
-/** Medians of one store under one shape of load. */
-export interface ShapeResult {
-  readonly target: string;
-  readonly shape: Shape;
-  readonly perSecond: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  readonly errors: number;
-  readonly firstError: string | null;
-  readonly loaderBusy: number | null;
-  /** Rates of the rounds, in the order measured. */
-  readonly rounds: readonly number[];
+/** Options of this bench. */
+export const DURABLE_SET_OPTIONS = ROUND_OPTIONS;
+
+/** One store under one shape of load, and its ratios to the others. */
+export interface DurableSetResult extends ShapeResult {
   /** The median rate divided by etcd's under the same shape; null without etcd. */
   readonly toEtcd: number | null;
+  /** The same by Redis. */
+  readonly toRedis: number | null;
 }
 
 /** What `npm run bench -- durable-set --json` prints. */
 export interface DurableSetReport {
   readonly bench: "durable-set";
   readonly machine: Machine;
-  readonly times: WindowTimes;
-  readonly results: readonly ShapeResult[];
+  readonly times: RoundTimes;
+  readonly results: readonly DurableSetResult[];
+  readonly gates: readonly Gate[];
   /** Why etcd was not measured; null where it was. */
   readonly etcdMissing: string | null;
+  /** The same of Redis. */
+  readonly redisMissing: string | null;
 }
 
-/**
- * Durable majority SETs of 128 bytes, Trefoil beside etcd: both are up, one is loaded at a time, in
- * turn, and medians of the rounds are compared, because a machine's speed drifts within minutes.
- */
-export async function durableSet(progress: (line: string) => void): Promise<DurableSetReport> {
-  const missing = etcdMissing();
-  const machine = describeMachine();
-  const trefoil = await TrefoilCluster.start();
-  const etcd = missing === null ? await EtcdCluster.start() : null;
-  try {
-    const targets: Target[] = [
-      respTarget("trefoil", () => [trefoil.leader.respPort]),
-      respTarget("trefoil, via followers", () => trefoil.followers.map((node) => node.respPort)),
-    ];
-    if (etcd !== null) targets.splice(1, 0, etcd);
-    const windows = await measureRounds(targets, () => trefoil.refresh(), progress);
-    return {
-      bench: "durable-set",
-      machine,
-      times: TIMES,
-      results: summarise(windows),
-      etcdMissing: missing,
-    };
-  } finally {
-    await Promise.all([trefoil.stop(), etcd?.stop()]);
-  }
-}
-
-interface Measured {
-  readonly target: string;
-  readonly shape: Shape;
-  readonly windows: Window[];
-}
-
-async function measureRounds(
-  targets: readonly Target[],
-  beforeEach: () => Promise<unknown>,
+/** Durable majority SETs of 128 bytes, Trefoil beside etcd and Redis, all up and loaded in turn. */
+export async function durableSet(
+  options: Readonly<Record<keyof typeof DURABLE_SET_OPTIONS, number>>,
   progress: (line: string) => void,
-): Promise<Measured[]> {
-  const all: Measured[] = [];
-  for (const target of targets) {
-    for (const shape of WARM_UPS) {
-      await beforeEach();
-      await target.measure(shape, WARM_UP_TIMES);
+): Promise<DurableSetReport> {
+  const missing = { etcdMissing: etcdMissing(), redisMissing: redisMissing() };
+  const machine = describeMachine();
+  const times = roundTimes(options, WARM_UPS);
+  const trefoil = await TrefoilCluster.start();
+  const etcd = missing.etcdMissing === null ? await EtcdCluster.start() : null;
+  const redis = missing.redisMissing === null ? await RedisCluster.start(REPLICAS) : null;
+  try {
+    const set = { kind: "set", keySpace: KEY_SPACE, setUp: [] } as const;
+    const targets: Target[] = [respTarget("trefoil", () => [trefoil.leader.respPort], set)];
+    if (etcd !== null) targets.push(etcd.target("etcd", "put"));
+    if (redis !== null) {
+      targets.push(respTarget("redis", () => [redis.port], { ...set, kind: "set-wait" }));
     }
-    progress(`warmed up: ${target.name}`);
+    const followers = (): number[] => trefoil.followers.map((node) => node.respPort);
+    targets.push(respTarget("trefoil, via followers", followers, set));
+    const refresh = () => trefoil.refresh();
+    const measured = await measureRounds(targets, SHAPES, times, refresh, progress);
+    const results = withRatios(summarise(measured));
+    const gates = gatesOf(results);
+    return { bench: "durable-set", machine, times, results, gates, ...missing };
+  } finally {
+    await Promise.all([trefoil.stop(), etcd?.stop(), redis?.stop()]);
   }
-  for (const shape of SHAPES) {
-    const measured = targets.map(({ name }) => ({ target: name, shape, windows: [] as Window[] }));
-    for (let round = 1; round <= ROUNDS; round += 1) {
-      for (const [at, target] of targets.entries()) {
-        await beforeEach();
-        const window = await target.measure(shape, TIMES);
-        measured[at]!.windows.push(window);
-        const rate = grouped(window.perSecond);
-        progress(`${describeShape(shape)}, round ${round}: ${target.name} ${rate}/s`);
-      }
-    }
-    all.push(...measured);
-  }
-  return all;
 }
 
-/** Medians per store and shape, and their ratios to etcd's. */
-export function summarise(measured: readonly Measured[]): ShapeResult[] {
-  const medianRate = (windows: readonly Window[]): number =>
-    median(windows.map((window) => window.perSecond));
-  return measured.map(({ target, shape, windows }) => {
-    const etcd = measured.find((other) => other.target === "etcd" && other.shape === shape);
-    const perSecond = medianRate(windows);
-    const busy = windows.flatMap(({ loaderBusy }) => (loaderBusy === null ? [] : [loaderBusy]));
-    return {
-      target,
-      shape,
-      perSecond,
-      p50Ms: median(windows.map((window) => window.p50Ms)),
-      p99Ms: median(windows.map((window) => window.p99Ms)),
-      errors: windows.reduce((sum, window) => sum + window.errors, 0),
-      firstError: windows.find((window) => window.firstError !== null)?.firstError ?? null,
-      loaderBusy: busy.length === 0 ? null : median(busy),
-      rounds: windows.map((window) => Math.round(window.perSecond)),
-      toEtcd: etcd === undefined ? null : perSecond / medianRate(etcd.windows),
-    };
+/** Each result with its ratios to etcd and Redis under the same load. */
+export function withRatios(results: readonly ShapeResult[]): DurableSetResult[] {
+  return results.map((result) => ({
+    ...result,
+    toEtcd: ratioOf(results, result.target, "etcd", result.shape),
+    toRedis: ratioOf(results, result.target, "redis", result.shape),
+  }));
+}
+
+function gatesOf(results: readonly ShapeResult[]): Gate[] {
+  return GATE_CONNECTIONS.flatMap((connections) => {
+    const gate = (other: string, value: number): Gate => ({
+      what: `SET/s at ${connections} connections ÷ ${other}'s`,
+      bound: { kind: "at least", value },
+      measured: ratioOf(results, "trefoil", other, { connections, depth: 1 }),
+    });
+    return [gate("etcd", TO_ETCD_MIN), gate("redis", TO_REDIS_MIN)];
   });
 }
 
 /** The report for people: what was measured, where, and what it does not show. */
 export function renderDurableSet(report: DurableSetReport): string {
-  const { machine, times, results } = report;
-  const rows = results.map((result) => [
-    describeShape(result.shape),
-    result.target,
-    grouped(result.perSecond),
-    millis(result.p50Ms),
-    millis(result.p99Ms),
-    result.toEtcd === null ? "" : result.toEtcd.toFixed(2),
-    result.loaderBusy === null ? "" : `${Math.round(result.loaderBusy * 100)}%`,
-    String(result.errors),
-  ]);
-  const header = ["load", "store", "SET/s", "p50 ms", "p99 ms", "to etcd", "loader", "errors"];
-  const errors = results.filter((result) => result.firstError !== null);
+  const { machine, times, results, gates } = report;
+  const ratios = {
+    "to etcd": ({ target, shape }: ShapeResult) => ratioOf(results, target, "etcd", shape),
+    "to redis": ({ target, shape }: ShapeResult) => ratioOf(results, target, "redis", shape),
+  };
   return [
     "Durable SET on a majority of three nodes, 128-byte values that vary, all on this machine.",
-    `${machine.cpus}, ${machine.memoryGb} GB, Linux ${machine.kernel}, Node ${machine.node},`,
-    `data on ${machine.fileSystem}; 200 B + fdatasync takes ${machine.syncMicros} µs here.`,
-    `Medians of ${ROUNDS} interleaved rounds of ${times.measureMs / 1000} s; compare within a run only.`,
-    `Each store was warmed up for ${WARM_UP_SECONDS} s before the first round.`,
+    ...renderMachine(machine),
     "Trefoil: SET over RESP, keys drawn from 100,000, answered when synced on a majority.",
     "etcd: KV.Put over HTTP/2 at its leader, one key (the loader's limit, in etcd's favour).",
+    "Redis: a primary and two replicas, appendfsync always; the same loader and keys, each run of",
+    "SETs that go out together with one WAIT 1 behind it, whose answer ends them. It promises less:",
+    "WAIT says that a replica has the write, not that it has synced it, and a replica that takes over",
+    "need not be one that has it.",
     "",
-    textTable(header, rows),
+    renderShapes(results, "SET/s", ratios),
     "",
-    "loader: share of the time in which the load generator was busy; near 100% it is the limit.",
-    ...errors.map(({ target, firstError }) => `error from ${target}: ${firstError}`),
+    ...renderGates(gates),
+    ...shapeNotes(results, times),
+    "Not shown: a network between the nodes, a disk for each, failures, data larger than memory.",
     ...(report.etcdMissing === null ? [] : [`etcd was not measured; ${report.etcdMissing}.`]),
+    ...(report.redisMissing === null ? [] : [`Redis was not measured; ${report.redisMissing}.`]),
   ].join("\n");
-}
-
-function describeShape({ connections, depth }: Shape): string {
-  return depth === 1 ? `${connections}` : `${connections} × ${depth} pipelined`;
 }

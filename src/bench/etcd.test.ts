@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { putRequest, readWindow } from "./etcd.ts";
+import { answerBytes, putRequest, rangeRequest, readWindow } from "./etcd.ts";
 
 const OUTPUT = `
 finished in 2.00s, 3.50 req/s, 1.00MB/s
@@ -13,6 +13,20 @@ test("a put is one gRPC frame", () => {
   expect([...bytes.subarray(0, 5)]).toEqual([0, 0, 0, 0, bytes.length - 5]);
   expect([...bytes.subarray(5, 11)]).toEqual([0x0a, 1, 107, 0x12, (200 & 127) | 128, 200 >> 7]);
   expect(bytes).toHaveLength(5 + 3 + 3 + 200);
+});
+
+test("a range asks for one key, with the other members or without", () => {
+  const key = [0x0a, 1, 107];
+  expect([...rangeRequest("k", "linearizable range")]).toEqual([0, 0, 0, 0, 3, ...key]);
+  const serializable = [...rangeRequest("k", "serializable range")];
+  expect(serializable).toEqual([0, 0, 0, 0, 5, ...key, 0x38, 1]);
+});
+
+test("the length of an answer", () => {
+  const traffic =
+    "traffic: 2.11KB (2160) total, 60B (60) headers (space savings 9%), 1.4KB (1400) data";
+  expect(answerBytes(`${OUTPUT}${traffic}`)).toBe(200);
+  expect(answerBytes(OUTPUT)).toBe(0);
 });
 
 test("percentiles leave the warm-up out", () => {

@@ -9,10 +9,17 @@ import {
   removeDirectory,
   runToEnd,
 } from "./programs.ts";
-import type { Shape, Target, Window, WindowTimes } from "./target.ts";
+import { type Shape, type Target, VALUE_BYTES, type Window, type WindowTimes } from "./target.ts";
 
 const MEMBERS = 3;
-const VALUE_BYTES = 128;
+const KEY = "bench";
+const VALUE: string = "v".repeat(VALUE_BYTES);
+
+interface H2Load {
+  readonly output: string;
+  readonly window: Window;
+  readonly times: WindowTimes;
+}
 
 /** What to say where etcd or its loader is missing; null where both are there. */
 export function etcdMissing(): string | null {
@@ -22,13 +29,15 @@ export function etcdMissing(): string | null {
   return missing.length === 0 ? null : `not installed: ${missing.join(", ")}`;
 }
 
+/** What etcd is asked for: a write, or a read with or without asking the other members. */
+export type EtcdRequest = "put" | "linearizable range" | "serializable range";
+
 /**
  * Three members of etcd on loopback, loaded by h2load with raw HTTP/2: a Node client would measure
- * itself. h2load sends one request again and again, so etcd writes one key with one value, which
- * favours it: its tree does not grow.
+ * itself. h2load sends one request again and again, so etcd writes and reads one key with one
+ * value, which favours it: its tree does not grow.
  */
-export class EtcdCluster implements Target {
-  readonly name = "etcd";
+export class EtcdCluster {
   readonly #directory: string;
   readonly #members: readonly Program[];
   readonly #leaderPort: number;
@@ -47,8 +56,9 @@ export class EtcdCluster implements Target {
     const members = startMembers(directory, ports);
     try {
       const leaderPort = await leaderOf(members, ports.slice(0, MEMBERS));
-      writeFileSync(join(directory, "body.bin"), putRequest("bench", "v".repeat(VALUE_BYTES)));
-      return new EtcdCluster(directory, members, leaderPort);
+      const cluster = new EtcdCluster(directory, members, leaderPort);
+      await cluster.#putKey();
+      return cluster;
     } catch (error) {
       await Promise.all(members.map((member) => member.stop()));
       removeDirectory(directory);
@@ -56,10 +66,22 @@ export class EtcdCluster implements Target {
     }
   }
 
-  async measure(shape: Shape, times: WindowTimes): Promise<Window> {
+  /** The leader under one kind of request. */
+  target(name: string, request: EtcdRequest): Target {
+    const isPut = request === "put";
+    const body = isPut ? putRequest(KEY, VALUE) : rangeRequest(KEY, request);
+    const path = join(this.#directory, `${request.replace(" ", "-")}.bin`);
+    writeFileSync(path, body);
+    const measure: Target["measure"] = (shape, times) =>
+      isPut
+        ? this.#checkingPuts(() => this.#load(path, "Put", shape, times))
+        : checkingRanges(() => this.#load(path, "Range", shape, times));
+    return { name, measure };
+  }
+
+  async #load(body: string, method: string, shape: Shape, times: WindowTimes): Promise<H2Load> {
     const log = join(this.#directory, "requests.tsv");
     rmSync(log, { force: true });
-    const revision = await this.#revision();
     const output = await runToEnd(
       "h2load",
       [
@@ -67,19 +89,34 @@ export class EtcdCluster implements Target {
         ...["-c", String(shape.connections), "-m", String(shape.depth)],
         ...["-D", `${times.measureMs}ms`],
         `--warm-up-time=${times.warmUpMs}ms`,
-        ...["-d", join(this.#directory, "body.bin"), `--log-file=${log}`],
+        ...["-d", body, `--log-file=${log}`],
         ...["-H", "content-type: application/grpc", "-H", "te: trailers"],
-        `http://127.0.0.1:${this.#leaderPort}/etcdserverpb.KV/Put`,
+        `http://127.0.0.1:${this.#leaderPort}/etcdserverpb.KV/${method}`,
       ],
       times.warmUpMs + times.measureMs + 30_000,
     );
-    const window = readWindow(output, readFileSync(log, "utf8"), times);
-    // A put that fails still answers HTTP 200, its status is in the trailers, which h2load does not
-    // read. The revision counts the puts that took effect.
+    return { output, window: readWindow(output, readFileSync(log, "utf8"), times), times };
+  }
+
+  /**
+   * A put that fails still answers HTTP 200, its status is in the trailers, which h2load does not
+   * read. The revision counts the puts that took effect.
+   */
+  async #checkingPuts(load: () => Promise<H2Load>): Promise<Window> {
+    const revision = await this.#revision();
+    const { window, times } = await load();
     const applied = (await this.#revision()) - revision;
     if (applied >= window.perSecond * (times.measureMs / 1000)) return window;
-    const firstError = `only ${applied} puts took effect`;
-    return { ...window, errors: window.errors + 1, firstError };
+    return withError(window, `only ${applied} puts took effect`);
+  }
+
+  async #putKey(): Promise<void> {
+    const base64 = (text: string): string => Buffer.from(text).toString("base64");
+    await fetch(`http://127.0.0.1:${this.#leaderPort}/v3/kv/put`, {
+      method: "POST",
+      body: JSON.stringify({ key: base64(KEY), value: base64(VALUE) }),
+      signal: AbortSignal.timeout(5000),
+    });
   }
 
   async #revision(): Promise<number> {
@@ -138,13 +175,42 @@ async function leaderOf(members: readonly Program[], ports: readonly number[]): 
   return leader;
 }
 
+/** As for puts; answers that hold the value are longer than it. */
+async function checkingRanges(load: () => Promise<H2Load>): Promise<Window> {
+  const { output, window } = await load();
+  const bytes = answerBytes(output);
+  if (bytes > VALUE_BYTES) return window;
+  return withError(window, `answers have ${Math.round(bytes)} bytes: they hold no value`);
+}
+
+function withError(window: Window, firstError: string): Window {
+  return { ...window, errors: window.errors + 1, firstError };
+}
+
+/** The mean length of an answer's body, by what h2load says at its end. */
+export function answerBytes(output: string): number {
+  const done = /(\d+) done/.exec(output);
+  const data = /\((\d+)\) data/.exec(output);
+  return done === null || data === null ? 0 : Number(data[1]) / Math.max(1, Number(done[1]));
+}
+
 /** One gRPC frame with a PutRequest { key = 1, value = 2 }. */
 export function putRequest(key: string, value: string): Buffer {
-  const field = (number: number, text: string): Buffer => {
-    const bytes = Buffer.from(text);
-    return Buffer.concat([Buffer.from([(number << 3) | 2, ...varint(bytes.length)]), bytes]);
-  };
-  const message = Buffer.concat([field(1, key), field(2, value)]);
+  return frame(Buffer.concat([textField(1, key), textField(2, value)]));
+}
+
+/** One gRPC frame with a RangeRequest { key = 1, serializable = 7 }. */
+export function rangeRequest(key: string, request: EtcdRequest): Buffer {
+  const isSerializable = request === "serializable range";
+  return frame(Buffer.concat([textField(1, key), Buffer.from(isSerializable ? [7 << 3, 1] : [])]));
+}
+
+function textField(number: number, text: string): Buffer {
+  const bytes = Buffer.from(text);
+  return Buffer.concat([Buffer.from([(number << 3) | 2, ...varint(bytes.length)]), bytes]);
+}
+
+function frame(message: Buffer): Buffer {
   const head = Buffer.alloc(5);
   head.writeUInt32BE(message.length, 1);
   return Buffer.concat([head, message]);

@@ -42,6 +42,14 @@ export function describeMachine(): Machine {
   }
 }
 
+/** The machine as the reports for people give it. */
+export function renderMachine(machine: Machine): string[] {
+  return [
+    `${machine.cpus}, ${machine.memoryGb} GB, Linux ${machine.kernel}, Node ${machine.node},`,
+    `data on ${machine.fileSystem}; 200 B + fdatasync takes ${machine.syncMicros} µs here.`,
+  ];
+}
+
 function probeSync(path: string): number {
   const file = openSync(path, "w");
   const record = Buffer.alloc(200, 1);

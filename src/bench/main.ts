@@ -1,55 +1,98 @@
 /**
- * `npm run bench [-- SUBCOMMAND] [--json]`. Without a subcommand: durable-set. The table goes to
- * standard output and progress to standard error; `--json` prints one JSON document instead of the
- * table. Nothing is written elsewhere.
+ * `npm run bench [-- BENCH] [--OPTION N …] [--json]`. Without a bench: durable-set; `all`: each of
+ * those that measure, with the options' defaults. The report goes to standard output and progress
+ * to standard error; `--json` prints one JSON document instead. Nothing is written elsewhere.
  */
-import { durableSet, renderDurableSet } from "./durable-set.ts";
+import { type BenchOptions, optionFlag, parseBenchOptions } from "./bench-options.ts";
+import { DURABLE_SET_OPTIONS, durableSet, renderDurableSet } from "./durable-set.ts";
 import { benchLogWriter, renderLogWriter } from "./log-writer-bench.ts";
 import { profile, renderProfile } from "./profile.ts";
 import { BenchError, cleanUp, dataDirectory } from "./programs.ts";
 
+interface Outcome {
+  readonly json: unknown;
+  readonly text: string;
+}
+
+type Progress = (line: string) => void;
+type Run = (progress: Progress) => Promise<Outcome>;
+
 interface Bench {
   readonly summary: string;
-  run(progress: (line: string) => void): Promise<{ readonly json: unknown; readonly text: string }>;
+  readonly options: BenchOptions;
+  /** Throws `BenchError` on options that it does not know; what it gives does the work. */
+  prepare(args: readonly string[]): Run;
+}
+
+function bench<Name extends string, Report>(
+  summary: string,
+  options: BenchOptions<Name>,
+  run: (values: Readonly<Record<Name, number>>, progress: Progress) => Promise<Report>,
+  render: (report: Report) => string,
+): Bench {
+  const prepare: Bench["prepare"] = (args) => {
+    const values = parseBenchOptions(options, args);
+    return async (progress) => {
+      const json = await run(values, progress);
+      return { json, text: render(json) };
+    };
+  };
+  return { summary, options, prepare };
 }
 
 const BENCHES: Readonly<Record<string, Bench>> = {
-  "durable-set": {
-    summary: "durable majority SETs per second, beside etcd (about 3 minutes)",
-    async run(progress) {
-      const json = await durableSet(progress);
-      return { json, text: renderDurableSet(json) };
-    },
-  },
-  profile: {
-    summary: "microseconds per operation and stage on each node (about 15 seconds)",
-    async run(progress) {
-      const json = await profile(progress);
-      return { json, text: renderProfile(json) };
-    },
-  },
-  "log-writer": {
-    summary: "both ways of syncing the log, at 1 to 256 writers (about 40 seconds)",
-    async run(progress) {
-      const json = await benchLogWriter({ directory: dataDirectory("log"), progress });
-      return { json, text: renderLogWriter(json) };
-    },
-  },
+  "durable-set": bench(
+    "durable majority SETs per second, beside etcd and Redis (about 5 minutes)",
+    DURABLE_SET_OPTIONS,
+    durableSet,
+    renderDurableSet,
+  ),
+  profile: bench(
+    "microseconds per operation and stage on each node (about 15 seconds)",
+    {},
+    (_, progress) => profile(progress),
+    renderProfile,
+  ),
+  "log-writer": bench(
+    "both ways of syncing the log, at 1 to 256 writers (about 40 seconds)",
+    {},
+    (_, progress) => benchLogWriter({ directory: dataDirectory("log"), progress }),
+    renderLogWriter,
+  ),
 };
 
+/** A profile is for finding causes: it measures nothing that could be compared. */
+const NOT_IN_ALL = ["profile"];
+
+function usage(): string {
+  const lines = Object.entries(BENCHES).flatMap(([name, { summary, options }]) => [
+    `  ${name.padEnd(12)} ${summary}`,
+    ...Object.entries(options).map(
+      ([option, { help, initial }]) =>
+        `      ${optionFlag(option).padEnd(20)} ${help} (default: ${initial})`,
+    ),
+  ]);
+  return ["Benches:", ...lines, `  ${"all".padEnd(12)} all that measure, one after the other`].join(
+    "\n",
+  );
+}
+
 async function main(args: readonly string[]): Promise<number> {
-  const names = args.filter((arg) => arg !== "--json");
-  const bench = BENCHES[names[0] ?? "durable-set"];
-  if (bench === undefined || names.length > 1) {
-    console.error(`There is no bench ${names.join(" ")}. Benches:`);
-    for (const [name, { summary }] of Object.entries(BENCHES)) {
-      console.error(`  ${name.padEnd(12)} ${summary}`);
-    }
-    return 2;
+  const rest = args.filter((arg) => arg !== "--json");
+  const name = rest[0]?.startsWith("--") === false ? rest.shift() : undefined;
+  if (rest.includes("--help")) {
+    console.log(usage());
+    return 0;
   }
+  const runs = prepared(name ?? "durable-set", rest);
+  if (runs === null) return 2;
   try {
-    const { json, text } = await bench.run((line) => console.error(line));
-    console.log(args.includes("--json") ? JSON.stringify(json, null, 2) : text);
+    const outcomes: Outcome[] = [];
+    for (const run of runs) outcomes.push(await run((line) => console.error(line)));
+    const json = outcomes.map((outcome) => outcome.json);
+    const document = name === "all" ? json : json[0];
+    const text = outcomes.map((outcome) => outcome.text).join("\n\n\n");
+    console.log(args.includes("--json") ? JSON.stringify(document, null, 2) : text);
     return 0;
   } catch (error) {
     if (!(error instanceof BenchError)) throw error;
@@ -57,6 +100,22 @@ async function main(args: readonly string[]): Promise<number> {
     return 1;
   } finally {
     await cleanUp();
+  }
+}
+
+/** Null where there is no such bench, or it does not take these options; then it has been said. */
+function prepared(name: string, args: readonly string[]): Run[] | null {
+  const names = Object.keys(BENCHES).filter((each) => !NOT_IN_ALL.includes(each));
+  try {
+    return (name === "all" ? names : [name]).map((each) => {
+      const chosen = BENCHES[each];
+      if (chosen === undefined) throw new BenchError(`There is no bench ${each}.\n${usage()}`);
+      return chosen.prepare(args);
+    });
+  } catch (error) {
+    if (!(error instanceof BenchError)) throw error;
+    console.error(error.message);
+    return null;
   }
 }
 

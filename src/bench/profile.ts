@@ -5,7 +5,7 @@ import { describeMachine, type Machine } from "./machine.ts";
 import type { ProcessProfile } from "./profiler-hook.ts";
 import { BenchError, dataDirectory, removeDirectory } from "./programs.ts";
 import { grouped, textTable } from "./statistics.ts";
-import { runRespLoader } from "./target.ts";
+import { runRespLoader, VALUE_BYTES } from "./target.ts";
 import { type NodeAddress, TrefoilCluster } from "./trefoil-cluster.ts";
 
 const SHAPE = { connections: 64, depth: 16 };
@@ -78,11 +78,11 @@ async function profileCluster(
     ports: [cluster.leader.respPort],
     ...SHAPE,
     kind: "set",
-    valueBytes: 128,
+    valueBytes: VALUE_BYTES,
     keySpace: 100_000,
-    warmUpMs: WARM_UP_MS,
-    measureMs: MEASURE_MS + 1_000,
     seed: 1,
+    setUp: [],
+    pace: { kind: "closed", warmUpMs: WARM_UP_MS, measureMs: MEASURE_MS + 1_000 },
   });
   await Promise.race([loading, after(WARM_UP_MS + 500)]);
   for (const { pid } of nodes) process.kill(pid, "SIGUSR2");

@@ -118,10 +118,15 @@ export class Program {
     }
   }
 
-  /** SIGTERM, and SIGKILL where that takes more than five seconds. */
-  async stop(): Promise<void> {
+  /** 0 where it could not be started. */
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** SIGTERM or another signal, and SIGKILL where that takes more than five seconds. */
+  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
     if (this.#hasExited) return;
-    this.#child.kill("SIGTERM");
+    this.#child.kill(signal);
     const timer = setTimeout(() => this.#child.kill("SIGKILL"), 5_000);
     await this.#exited;
     clearTimeout(timer);

@@ -1,8 +1,59 @@
-/** What the loader sends. */
-export type LoadKind = "set" | "get" | "incr";
+import { respCommand } from "./resp-command.ts";
+
+/**
+ * What the loader sends. `set-wait` is for Redis: SETs, and one `WAIT 1 0` behind those that go out
+ * together, so that a request ends when a replica has acknowledged it.
+ */
+export type LoadKind = "set" | "set-wait" | "get" | "incr";
+
+/** The number of the key for the next request; `draw` is random, 32 bits. */
+export type KeySource = (draw: number) => number;
 
 const KEY_DIGITS = 10;
 const KEY_PREFIX = "bench:";
+const VALUE_DIGITS = 10;
+const WAIT: Buffer = Buffer.from(respCommand(["WAIT", "1", "0"]));
+
+/** Keys drawn evenly from `keySpace`. */
+export function randomKeys(keySpace: number): KeySource {
+  return (draw) => draw % keySpace;
+}
+
+/**
+ * Every key of `keySpace` once, in random order: trees of keys are larger, and slower to fill, than
+ * in the keys' own order. Four bytes of memory per key.
+ */
+export function everyKey(keySpace: number, seed: number): KeySource {
+  const order = Uint32Array.from({ length: keySpace }, (_, number) => number);
+  let random = firstRandom(seed);
+  for (let left = keySpace; left > 1; left -= 1) {
+    random = nextRandom(random);
+    const other = random % left;
+    const last = order[left - 1]!;
+    order[left - 1] = order[other]!;
+    order[other] = last;
+  }
+  let next = 0;
+  return () => {
+    const key = order[next]!;
+    next += 1;
+    return key;
+  };
+}
+
+/** The key with this number. */
+export function keyNumber(number: number): string {
+  return KEY_PREFIX + String(number).padStart(KEY_DIGITS, "0");
+}
+
+/** What the requests of a connection consist of. */
+export interface RingOptions {
+  readonly kind: LoadKind;
+  readonly depth: number;
+  readonly valueBytes: number;
+  readonly keys: KeySource;
+  readonly seed: number;
+}
 
 /**
  * The requests of one connection as bytes ready to be sent: `depth` slots of equal length, used in
@@ -14,30 +65,32 @@ export class RequestRing {
   readonly #slotBytes: number;
   readonly #keyAt: number;
   readonly #valueAt: number;
-  readonly #keySpace: number;
+  readonly #keys: KeySource;
+  /** Sent behind each run of requests. */
+  readonly #tail: readonly Buffer[];
   #next = 0;
   #random: number;
 
-  constructor(kind: LoadKind, depth: number, valueBytes: number, keySpace: number, seed: number) {
-    const key = KEY_PREFIX + "0".repeat(KEY_DIGITS);
-    const name = kind.toUpperCase();
-    const head = `*${kind === "set" ? 3 : 2}\r\n$${name.length}\r\n${name}\r\n$${key.length}\r\n`;
-    const valueHead = `\r\n$${valueBytes}\r\n`;
+  constructor({ kind, depth, valueBytes, keys, seed }: RingOptions) {
+    const key = keyNumber(0);
     const value = "v".repeat(valueBytes);
-    const request = kind === "set" ? `${head}${key}${valueHead}${value}\r\n` : `${head}${key}\r\n`;
+    const hasValue = kind === "set" || kind === "set-wait";
+    const name = hasValue ? "SET" : kind.toUpperCase();
+    const request = respCommand(hasValue ? [name, key, value] : [name, key]);
     this.depth = depth;
     this.#slotBytes = request.length;
-    this.#keyAt = head.length + KEY_PREFIX.length;
-    this.#valueAt = kind === "set" ? head.length + key.length + valueHead.length : -1;
-    this.#keySpace = keySpace;
-    this.#random = (seed * 2654435761 + 1) >>> 0 || 1;
+    this.#keyAt = request.indexOf(key) + KEY_PREFIX.length;
+    this.#valueAt = hasValue ? request.length - 2 - valueBytes : -1;
+    this.#keys = keys;
+    this.#tail = kind === "set-wait" ? [WAIT] : [];
+    this.#random = firstRandom(seed);
     this.#bytes = Buffer.from(request.repeat(depth), "latin1");
     this.#scatterValues(valueBytes);
   }
 
   /**
-   * The next `count` requests with fresh keys and values, as one or two runs of bytes. Two when
-   * they wrap around the end of the ring.
+   * The next `count` requests with fresh keys and values, as runs of bytes: one more when they wrap
+   * around the end of the ring.
    */
   take(count: number): readonly Buffer[] {
     const from = this.#next;
@@ -45,16 +98,17 @@ export class RequestRing {
     this.#next = (from + count) % this.depth;
     const size = this.#slotBytes;
     if (from + count <= this.depth) {
-      return [this.#bytes.subarray(from * size, (from + count) * size)];
+      return [this.#bytes.subarray(from * size, (from + count) * size), ...this.#tail];
     }
-    return [this.#bytes.subarray(from * size), this.#bytes.subarray(0, this.#next * size)];
+    const wrapped = this.#bytes.subarray(0, this.#next * size);
+    return [this.#bytes.subarray(from * size), wrapped, ...this.#tail];
   }
 
   #fill(slot: number): void {
     const at = slot * this.#slotBytes;
-    this.#digits(at + this.#keyAt, this.#draw() % this.#keySpace, KEY_DIGITS);
-    // Ten digits of each value change with every request: some stores skip an equal value.
-    if (this.#valueAt !== -1) this.#digits(at + this.#valueAt, this.#draw(), 10);
+    this.#digits(at + this.#keyAt, this.#keys(this.#draw()), KEY_DIGITS);
+    // Some digits of each value change with every request: some stores skip an equal value.
+    if (this.#valueAt !== -1) this.#digits(at + this.#valueAt, this.#draw(), VALUE_DIGITS);
   }
 
   #digits(at: number, value: number, count: number): void {
@@ -73,13 +127,21 @@ export class RequestRing {
     }
   }
 
-  /** Xorshift: fast, and good enough to scatter keys. */
   #draw(): number {
-    let x = this.#random;
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    this.#random = x >>> 0;
+    this.#random = nextRandom(this.#random);
     return this.#random;
   }
+}
+
+function firstRandom(seed: number): number {
+  return (seed * 2654435761 + 1) >>> 0 || 1;
+}
+
+/** Xorshift: fast, and good enough to scatter keys. */
+function nextRandom(random: number): number {
+  let x = random;
+  x ^= x << 13;
+  x ^= x >>> 17;
+  x ^= x << 5;
+  return x >>> 0;
 }

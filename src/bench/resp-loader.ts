@@ -1,32 +1,33 @@
 /**
- * A closed-loop load generator for RESP, run as a program of its own so that it shares no event
- * loop with what it measures: `node resp-loader.js '<LoadOptions as JSON>'` prints a LoadResult as
- * JSON.
+ * A load generator for RESP, run as a program of its own so that it shares no event loop with what
+ * it measures: `node resp-loader.js '<LoadOptions as JSON>'` prints a LoadResult as JSON.
  *
- * Each connection keeps `depth` requests outstanding. What a turn of the event loop can send on a
- * socket goes out as one write. A request's latency counts from the write that carried it.
+ * What a turn of the event loop can send on a socket goes out as one write.
  */
-import { connect, type Socket } from "node:net";
+import { writeFileSync } from "node:fs";
 import { performance } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
 import { LatencyHistogram } from "./latency-histogram.ts";
-import { ReplyCounter } from "./reply-counter.ts";
-import { type LoadKind, RequestRing } from "./request-ring.ts";
+import { LoadConnection } from "./load-connection.ts";
+import { OperationTrace } from "./operation-trace.ts";
+import { type Pace, type Paced, type Pacer, pacerOf } from "./pacers.ts";
+import { everyKey, type LoadKind, randomKeys } from "./request-ring.ts";
 
 /** What to send where, and for how long. */
 export interface LoadOptions {
   /** Loopback ports; connections are spread over them in turn. */
   readonly ports: readonly number[];
   readonly connections: number;
-  /** Requests outstanding per connection. */
+  /** Requests outstanding per connection, at most. */
   readonly depth: number;
   readonly kind: LoadKind;
   readonly valueBytes: number;
-  /** Keys are drawn evenly from this many. */
+  /** Keys are drawn evenly from this many; `fill` writes each. */
   readonly keySpace: number;
-  readonly warmUpMs: number;
-  readonly measureMs: number;
   readonly seed: number;
+  /** Commands that each connection sends before the load begins. */
+  readonly setUp: readonly (readonly string[])[];
+  readonly pace: Pace;
 }
 
 /** What was measured between the end of the warm-up and the end of the window. */
@@ -44,129 +45,104 @@ export interface LoadResult {
   readonly loaderBusy: number;
 }
 
-type Phase = "warm-up" | "measure" | "drain";
-
-interface Run {
-  phase: Phase;
-  readonly histogram: LatencyHistogram;
-  errors: number;
-  firstError: string | null;
-}
-
 /** Puts the load on and measures it. Rejects when a connection fails or closes early. */
 export async function load(options: LoadOptions): Promise<LoadResult> {
-  const run: Run = {
-    phase: "warm-up",
-    histogram: new LatencyHistogram(),
-    errors: 0,
-    firstError: null,
-  };
-  const clients: LoadConnection[] = [];
-  const failed = new Promise<never>((_, reject) => {
-    for (let i = 0; i < options.connections; i += 1) {
-      clients.push(new LoadConnection(run, options, i, reject));
-    }
-  });
+  const run = new LoadRun(options);
   try {
-    await Promise.race([failed, Promise.all(clients.map((client) => client.connected))]);
-    for (const client of clients) client.begin();
-    await Promise.race([failed, after(options.warmUpMs)]);
-    run.phase = "measure";
-    const begun = performance.now();
-    const busy = performance.eventLoopUtilization();
-    await Promise.race([failed, after(options.measureMs)]);
-    run.phase = "drain";
-    const seconds = (performance.now() - begun) / 1000;
-    return resultOf(run, seconds, performance.eventLoopUtilization(busy).utilization);
+    return await run.result();
   } finally {
-    for (const client of clients) client.close();
+    run.close();
   }
 }
 
-function resultOf(run: Run, seconds: number, loaderBusy: number): LoadResult {
-  const operations = run.histogram.count - run.errors;
-  return {
-    operations,
-    seconds,
-    perSecond: operations / seconds,
-    p50Ms: run.histogram.quantile(0.5) / 1000,
-    p99Ms: run.histogram.quantile(0.99) / 1000,
-    maxMs: run.histogram.max / 1000,
-    errors: run.errors,
-    firstError: run.firstError,
-    loaderBusy,
-  };
-}
+class LoadRun implements Paced {
+  readonly connections: LoadConnection[] = [];
+  readonly #histogram = new LatencyHistogram();
+  readonly #trace: OperationTrace | null;
+  #errors = 0;
+  #unanswered = 0;
+  #firstError: string | null = null;
+  #busySince = performance.eventLoopUtilization();
+  readonly #pacer: Pacer;
+  readonly #options: LoadOptions;
+  readonly #failed: Promise<never>;
 
-class LoadConnection {
-  readonly connected: Promise<void>;
-  readonly #run: Run;
-  readonly #ring: RequestRing;
-  readonly #socket: Socket;
-  readonly #replies = new ReplyCounter();
-  /** When each outstanding request was sent, by slot; the oldest is at `#oldest`. */
-  readonly #sentAt: Float64Array;
-  #oldest = 0;
-  #closing = false;
-
-  constructor(run: Run, options: LoadOptions, number: number, fail: (error: Error) => void) {
-    this.#run = run;
-    const { kind, depth, valueBytes, keySpace, seed } = options;
-    this.#ring = new RequestRing(kind, depth, valueBytes, keySpace, seed * 1000 + number + 1);
-    this.#sentAt = new Float64Array(depth);
-    const port = options.ports[number % options.ports.length] ?? 0;
-    this.#socket = connect({ host: "127.0.0.1", port, noDelay: true });
-    this.connected = new Promise((resolve) => this.#socket.once("connect", resolve));
-    this.#socket.on("data", (chunk: Buffer) => this.#onData(chunk));
-    this.#socket.on("error", fail);
-    this.#socket.on("close", () => {
-      if (!this.#closing) fail(new Error(`the server on port ${port} closed a connection`));
+  constructor(options: LoadOptions) {
+    const { pace, connections, depth, keySpace, seed } = options;
+    this.#options = options;
+    this.#trace = pace.kind === "open" && pace.tracePath !== null ? new OperationTrace() : null;
+    this.#pacer = pacerOf(this, pace, depth, keySpace);
+    const keys = pace.kind === "fill" ? everyKey(keySpace, seed) : randomKeys(keySpace);
+    this.#failed = new Promise<never>((_, reject) => {
+      for (let i = 0; i < connections; i += 1) {
+        const connection = new LoadConnection({
+          ...options,
+          keys,
+          seed: seed * 1000 + i + 1,
+          port: options.ports[i % options.ports.length] ?? 0,
+          onEnded: (...ended) => this.#onEnded(...ended),
+          onFailure: reject,
+        });
+        this.connections.push(connection);
+      }
     });
   }
 
+  async result(): Promise<LoadResult> {
+    const { pace } = this.#options;
+    await this.orFailure(Promise.all(this.connections.map((connection) => connection.ready)));
+    const seconds = await this.orFailure(this.#pacer.run());
+    const loaderBusy = performance.eventLoopUtilization(this.#busySince).utilization;
+    if (pace.kind === "open" && pace.tracePath !== null && this.#trace !== null) {
+      writeFileSync(pace.tracePath, this.#trace.bytes());
+    }
+    const operations = this.#histogram.count - this.#errors;
+    return {
+      operations,
+      seconds,
+      perSecond: operations / seconds,
+      p50Ms: this.#histogram.quantile(0.5) / 1000,
+      p99Ms: this.#histogram.quantile(0.99) / 1000,
+      maxMs: this.#histogram.max / 1000,
+      errors: this.#errors + this.#unanswered,
+      firstError: this.#firstError,
+      loaderBusy,
+    };
+  }
+
+  orFailure<T>(promise: Promise<T>): Promise<T> {
+    return Promise.race([this.#failed, promise]);
+  }
+
   begin(): void {
-    this.#send(this.#ring.depth);
+    this.#busySince = performance.eventLoopUtilization();
+  }
+
+  giveUp(requests: number): void {
+    if (requests === 0) return;
+    this.#unanswered += requests;
+    this.#firstError ??= `${requests} requests were not answered in time`;
   }
 
   close(): void {
-    this.#closing = true;
-    this.#socket.destroy();
+    for (const connection of this.connections) connection.close();
   }
 
-  #onData(chunk: Buffer): void {
-    const errorsBefore = this.#replies.errors;
-    const count = this.#replies.push(chunk);
-    if (this.#run.phase === "measure") {
-      const now = performance.now();
-      for (let i = 0; i < count; i += 1) {
-        const slot = (this.#oldest + i) % this.#sentAt.length;
-        this.#run.histogram.record((now - this.#sentAt[slot]!) * 1000);
-      }
-      this.#run.errors += this.#replies.errors - errorsBefore;
-      this.#run.firstError ??= this.#replies.firstError;
-    }
-    if (count > 0 && this.#run.phase !== "drain") this.#send(count);
-  }
-
-  #send(count: number): void {
+  #onEnded(connection: LoadConnection, count: number, errors: number): void {
     const now = performance.now();
-    const parts = this.#ring.take(count);
+    let counted = 0;
     for (let i = 0; i < count; i += 1) {
-      this.#sentAt[this.#oldest] = now;
-      this.#oldest = (this.#oldest + 1) % this.#sentAt.length;
+      const beganAt = connection.beganAt(i, count);
+      if (!this.#pacer.counts(beganAt)) continue;
+      counted += 1;
+      this.#histogram.record((now - beganAt) * 1000);
+      this.#trace?.add(performance.timeOrigin + beganAt, performance.timeOrigin + now);
     }
-    if (parts.length === 1) {
-      this.#socket.write(parts[0]!);
-      return;
-    }
-    this.#socket.cork();
-    for (const part of parts) this.#socket.write(part);
-    this.#socket.uncork();
+    const failed = Math.min(errors, counted);
+    this.#errors += failed;
+    if (failed > 0) this.#firstError ??= connection.firstError;
+    this.#pacer.onEnded(connection, count);
   }
-}
-
-function after(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
