@@ -8,6 +8,7 @@ import { DURABLE_SET_OPTIONS, durableSet, renderDurableSet } from "./durable-set
 import { benchLogWriter, renderLogWriter } from "./log-writer-bench.ts";
 import { profile, renderProfile } from "./profile.ts";
 import { BenchError, cleanUp, dataDirectory } from "./programs.ts";
+import { READS_OPTIONS, reads, renderReads } from "./reads.ts";
 
 interface Outcome {
   readonly json: unknown;
@@ -46,6 +47,12 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     DURABLE_SET_OPTIONS,
     durableSet,
     renderDurableSet,
+  ),
+  reads: bench(
+    "GETs per second in each read concern, beside etcd and Redis (about 6 minutes)",
+    READS_OPTIONS,
+    reads,
+    renderReads,
   ),
   profile: bench(
     "microseconds per operation and stage on each node (about 15 seconds)",
