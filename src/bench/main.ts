@@ -4,6 +4,7 @@
  * to standard error; `--json` prints one JSON document instead. Nothing is written elsewhere.
  */
 import { type BenchOptions, optionFlag, parseBenchOptions } from "./bench-options.ts";
+import { CHECKPOINTS_OPTIONS, checkpoints, renderCheckpoints } from "./checkpoints.ts";
 import { DURABLE_SET_OPTIONS, durableSet, renderDurableSet } from "./durable-set.ts";
 import { benchLogWriter, renderLogWriter } from "./log-writer-bench.ts";
 import { profile, renderProfile } from "./profile.ts";
@@ -53,6 +54,12 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     READS_OPTIONS,
     reads,
     renderReads,
+  ),
+  checkpoints: bench(
+    "p99 of SETs during checkpoints and outside (about 2 minutes)",
+    CHECKPOINTS_OPTIONS,
+    checkpoints,
+    renderCheckpoints,
   ),
   profile: bench(
     "microseconds per operation and stage on each node (about 15 seconds)",

@@ -13,6 +13,7 @@ export interface NodeAddress {
   readonly id: string;
   readonly pid: number;
   readonly respPort: number;
+  readonly httpPort: number;
 }
 
 interface StatusDocument {
@@ -20,6 +21,7 @@ interface StatusDocument {
     readonly id: string;
     readonly pid: number;
     readonly resp: string;
+    readonly http: string;
     readonly alive: boolean;
   }[];
   readonly keyspaces: readonly { readonly number: number; readonly leader: string | null }[];
@@ -61,6 +63,11 @@ export class TrefoilCluster {
     }
   }
 
+  /** All of them, the leader first. */
+  get nodes(): readonly NodeAddress[] {
+    return this.#nodes;
+  }
+
   get leader(): NodeAddress {
     return this.#nodes[0]!;
   }
@@ -78,7 +85,9 @@ export class TrefoilCluster {
     const alive = status.nodes.filter((node) => node.alive);
     if (alive.length < NODES || !alive.some((node) => node.id === leader)) return false;
     this.#nodes = alive
-      .map(({ id, pid, resp }) => ({ id, pid, respPort: portOf(resp) }))
+      .map(({ id, pid, resp, http }) => {
+        return { id, pid, respPort: portOf(resp), httpPort: portOf(http) };
+      })
       .sort((a, b) => Number(b.id === leader) - Number(a.id === leader));
     return true;
   }
