@@ -7,6 +7,7 @@ import { type BenchOptions, optionFlag, parseBenchOptions } from "./bench-option
 import { CHECKPOINTS_OPTIONS, checkpoints, renderCheckpoints } from "./checkpoints.ts";
 import { DURABLE_SET_OPTIONS, durableSet, renderDurableSet } from "./durable-set.ts";
 import { benchLogWriter, renderLogWriter } from "./log-writer-bench.ts";
+import { MEMORY_OPTIONS, memory, renderMemory } from "./memory.ts";
 import { profile, renderProfile } from "./profile.ts";
 import { BenchError, cleanUp, dataDirectory } from "./programs.ts";
 import { READS_OPTIONS, reads, renderReads } from "./reads.ts";
@@ -60,6 +61,12 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     CHECKPOINTS_OPTIONS,
     checkpoints,
     renderCheckpoints,
+  ),
+  memory: bench(
+    "memory and start-up with 1 million keys, beside Redis (about 2 minutes)",
+    MEMORY_OPTIONS,
+    memory,
+    renderMemory,
   ),
   profile: bench(
     "microseconds per operation and stage on each node (about 15 seconds)",

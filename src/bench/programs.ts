@@ -100,6 +100,11 @@ export class Program {
     });
   }
 
+  /** Resolves when it has ended, however. */
+  get ended(): Promise<void> {
+    return this.#exited;
+  }
+
   get hasExited(): boolean {
     return this.#hasExited;
   }

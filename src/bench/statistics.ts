@@ -31,3 +31,26 @@ export function grouped(value: number): string {
 export function millis(value: number): string {
   return value < 10 ? value.toFixed(2) : value.toFixed(1);
 }
+
+/** Bytes as megabytes of 10^6. */
+export function megabytes(bytes: number): string {
+  return grouped(bytes / 1e6);
+}
+
+/** The least-squares line through points: its rise per unit of x. NaN with fewer than two. */
+export function slope(points: readonly (readonly [x: number, y: number])[]): number {
+  const meanX = mean(points.map(([x]) => x));
+  const meanY = mean(points.map(([, y]) => y));
+  let together = 0;
+  let spread = 0;
+  for (const [x, y] of points) {
+    together += (x - meanX) * (y - meanY);
+    spread += (x - meanX) ** 2;
+  }
+  return spread === 0 ? Number.NaN : together / spread;
+}
+
+/** The arithmetic mean. NaN without values. */
+export function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

@@ -1,12 +1,26 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
+import { RespClient } from "../client/resp-client.ts";
 import { BenchError, dataDirectory, Program, removeDirectory } from "./programs.ts";
 
 const NODES = 3;
 const PORT_GROUPS = [1, 1001, 2001];
 const BASE_PORT_MIN = 20_000;
 const BASE_PORT_MAX = 30_000;
+
+const READY_MS_MAX = 30_000;
+const RESTART_MS_MAX = 120_000;
+/** What `trefoil start` says when all nodes serve. */
+const READY = /nodes? (?:is|are) ready/;
+
+/** How long a cluster that was killed took to come back, in ms since it was started again. */
+export interface RestartTimes {
+  /** Until `trefoil start` said that all nodes are ready. */
+  readonly readyMs: number;
+  /** Until a linearizable read was answered. */
+  readonly answerMs: number;
+}
 
 /** One node as `/status` tells it. */
 export interface NodeAddress {
@@ -32,35 +46,64 @@ interface StatusDocument {
  */
 export class TrefoilCluster {
   readonly #directory: string;
-  readonly #program: Program;
-  readonly #httpPort: number;
+  readonly #basePort: number;
+  readonly #env: NodeJS.ProcessEnv;
+  #program: Program;
   /** The leader of keyspace 0 first. */
   #nodes: readonly NodeAddress[] = [];
 
-  private constructor(directory: string, program: Program, httpPort: number) {
+  private constructor(directory: string, basePort: number, env: NodeJS.ProcessEnv) {
     this.#directory = directory;
-    this.#program = program;
-    this.#httpPort = httpPort;
+    this.#basePort = basePort;
+    this.#env = env;
+    this.#program = this.#run();
   }
 
-  static async start(env?: NodeJS.ProcessEnv): Promise<TrefoilCluster> {
-    const directory = dataDirectory("trefoil");
-    const basePort = await freeBasePort();
-    const main = fileURLToPath(new URL("../cli/main.js", import.meta.url));
-    const program = new Program(
-      "trefoil start",
-      process.execPath,
-      [main, "start", "--base-port", String(basePort), "--dir", directory],
-      env,
-    );
-    const cluster = new TrefoilCluster(directory, program, basePort + 1001);
+  static async start(env: NodeJS.ProcessEnv = {}): Promise<TrefoilCluster> {
+    const cluster = new TrefoilCluster(dataDirectory("trefoil"), await freeBasePort(), env);
     try {
-      await program.until(() => cluster.refresh(), 30_000);
+      await cluster.#program.until(() => cluster.refresh(), READY_MS_MAX);
       return cluster;
     } catch (error) {
       await cluster.stop();
       throw error;
     }
+  }
+
+  /** Kills all nodes as they are, and starts the cluster again in the same directory. */
+  async restartKilled(): Promise<RestartTimes> {
+    for (const { pid } of this.#nodes) process.kill(pid, "SIGKILL");
+    // Its nodes were all it ran: it ends by itself.
+    await this.#program.ended;
+    const begun = performance.now();
+    this.#program = this.#run();
+    const answered = this.#firstAnswer(begun);
+    answered.catch(() => {});
+    await this.#program.until(async () => READY.test(this.#program.output), RESTART_MS_MAX);
+    const readyMs = performance.now() - begun;
+    const answerMs = await answered;
+    await this.#program.until(() => this.refresh(), READY_MS_MAX);
+    return { readyMs, answerMs };
+  }
+
+  /** Ms until some node, all of which are asked, answers a linearizable read. */
+  async #firstAnswer(begun: number): Promise<number> {
+    const program = this.#program;
+    const asked = this.#nodes.map(({ respPort }) =>
+      program.until(() => answersRead(respPort), RESTART_MS_MAX),
+    );
+    await Promise.any(asked);
+    return performance.now() - begun;
+  }
+
+  #run(): Program {
+    const main = fileURLToPath(new URL("../cli/main.js", import.meta.url));
+    return new Program(
+      "trefoil start",
+      process.execPath,
+      [main, "start", "--base-port", String(this.#basePort), "--dir", this.#directory],
+      this.#env,
+    );
   }
 
   /** All of them, the leader first. */
@@ -78,7 +121,7 @@ export class TrefoilCluster {
 
   /** Asks who leads now; false while not all nodes are up or nobody leads. */
   async refresh(): Promise<boolean> {
-    const url = `http://127.0.0.1:${this.#httpPort}/status`;
+    const url = `http://127.0.0.1:${this.#basePort + 1001}/status`;
     const response = await fetch(url, { signal: AbortSignal.timeout(2000) });
     const status = (await response.json()) as StatusDocument;
     const leader = status.keyspaces.find((keyspace) => keyspace.number === 0)?.leader;
@@ -95,6 +138,15 @@ export class TrefoilCluster {
   async stop(): Promise<void> {
     await this.#program.stop();
     removeDirectory(this.#directory);
+  }
+}
+
+async function answersRead(port: number): Promise<boolean> {
+  const client = await RespClient.connect({ host: "127.0.0.1", port });
+  try {
+    return (await client.call("GET", "bench:no-such-key")).kind !== "error";
+  } finally {
+    client.close();
   }
 }
 
