@@ -11,6 +11,7 @@ import { MEMORY_OPTIONS, memory, renderMemory } from "./memory.ts";
 import { profile, renderProfile } from "./profile.ts";
 import { BenchError, cleanUp, dataDirectory } from "./programs.ts";
 import { READS_OPTIONS, reads, renderReads } from "./reads.ts";
+import { RSS_OPTIONS, renderRss, rss } from "./rss.ts";
 
 interface Outcome {
   readonly json: unknown;
@@ -67,6 +68,12 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     MEMORY_OPTIONS,
     memory,
     renderMemory,
+  ),
+  rss: bench(
+    "whether memory grows while a fixed set of keys is overwritten (10 minutes)",
+    RSS_OPTIONS,
+    rss,
+    renderRss,
   ),
   profile: bench(
     "microseconds per operation and stage on each node (about 15 seconds)",
