@@ -324,8 +324,8 @@ export class Applier {
     const from = prefix + SESSIONS;
     const old = [...this.#memtable.rows(from, prefix + afterTable(SESSIONS))];
     for (const [key] of old) this.#memtable.delete(key);
+    const writer = new ByteWriter();
     for (const session of this.sessions.all()) {
-      const writer = new ByteWriter(256);
       this.sessions.encode(session, writer);
       this.#memtable.put(from + bigEndian(session.id), writer.take());
     }

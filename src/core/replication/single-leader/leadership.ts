@@ -3,7 +3,7 @@ import type { Instant, LogIndex, NodeId, Term } from "../../contract/ids.ts";
 import { CommitHistory } from "./commit-history.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { NO_STAMP, Progress, type Stamp } from "./progress.ts";
-import { countAtLeast, majorityOf, majorityValue } from "./quorum.ts";
+import { majorityOf, majorityValue } from "./quorum.ts";
 
 /** Leadership on its way to another node; `isAsked`: because an operator wants it so. */
 export interface Transfer {
@@ -47,6 +47,8 @@ export class Leadership {
   /** The latest request of each node's boot. */
   readonly transferAsks = new Map<string, TransferAsk>();
   #freshness: FreshnessRound | null = null;
+  /** One value per voter while a majority is asked for: an array per turn would be garbage. */
+  readonly #counted: number[];
   /** What dates the leader's own state: when a round began that is confirmed, and its index. */
   confirmed: { readonly at: Instant; readonly index: LogIndex } | null = null;
   readonly commits: CommitHistory = new CommitHistory();
@@ -63,6 +65,7 @@ export class Leadership {
     this.firstIndex = firstIndex;
     this.followers = peers.map((peer) => new Progress(peer, firstIndex, now));
     this.nextHeartbeatAt = now;
+    this.#counted = new Array<number>(peers.length + 1).fill(0);
   }
 
   progress(node: NodeId): Progress {
@@ -84,16 +87,29 @@ export class Leadership {
 
   /** The latest round that a majority, this node included, has answered. */
   confirmedRound(): number {
-    const acked = this.followers.map((progress) => progress.ackedRound);
-    const confirmed = majorityValue([this.round, ...acked]);
+    this.followers.forEach((progress, i) => {
+      this.#counted[i + 1] = progress.ackedRound;
+    });
+    this.#counted[0] = this.round;
+    const confirmed = majorityValue(this.#counted);
     if (this.#freshness !== null && confirmed >= this.#freshness.round) this.#dateFollowers();
     return confirmed;
   }
 
+  /** The highest index that a majority holds durably, of which this node holds `own`. */
+  majorityMatch(own: LogIndex): LogIndex {
+    this.followers.forEach((progress, i) => {
+      this.#counted[i + 1] = progress.matchIndex;
+    });
+    this.#counted[0] = own;
+    return majorityValue(this.#counted);
+  }
+
   /** Whether a majority has been heard from since `since` (check-quorum, LEAD2). */
   hearsMajority(since: Instant): boolean {
-    const heard = this.followers.map((progress) => progress.lastHeardAt);
-    return countAtLeast(heard, since) + 1 >= majorityOf(this.followers.length + 1);
+    let heard = 1;
+    for (const progress of this.followers) if (progress.lastHeardAt >= since) heard += 1;
+    return heard >= majorityOf(this.followers.length + 1);
   }
 
   #dateFollowers(): void {

@@ -13,8 +13,8 @@ const SKEW_MS_MAX = 5_000;
 export class LogClock {
   readonly #raft: Raft;
   #last: WallClock = 0;
-  /** The voters' clocks while they are compared, which every entry asks for: made once. */
-  readonly #walls: number[] = [];
+  /** The clocks that are known, ascending, while they are looked at: a leader does it every turn. */
+  readonly #walls: WallClock[] = [];
 
   constructor(raft: Raft) {
     this.#raft = raft;
@@ -45,11 +45,10 @@ export class LogClock {
   }
 }
 
-/** Into its place among ascending values. */
-function insert(sorted: number[], value: number): void {
-  let at = sorted.length;
-  for (; at > 0 && sorted[at - 1]! > value; at -= 1) sorted[at] = sorted[at - 1]!;
-  sorted[at] = value;
+function insert(ascending: number[], value: number): void {
+  let at = ascending.length;
+  for (; at > 0 && ascending[at - 1]! > value; at -= 1) ascending[at] = ascending[at - 1]!;
+  ascending[at] = value;
 }
 
 /** Of an even number of values, the mean of the two in the middle. */

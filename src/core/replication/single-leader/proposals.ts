@@ -67,6 +67,8 @@ interface DueRead {
   readonly index: LogIndex;
 }
 
+const NO_ANSWERS: readonly ForwardAnswer[] = [];
+
 /** What one node has forwarded to us, as its current leader. */
 interface Stream {
   readonly from: NodeId;
@@ -543,7 +545,9 @@ export class Proposals implements Omit<AppliedListener, "onApplying"> {
       answered += 1;
     }
     if (answered > 0) this.#reads.splice(0, answered);
-    for (const write of [...this.#writesShort]) this.#settleShort(write, now);
+    if (this.#writesShort.size > 0) {
+      for (const write of [...this.#writesShort]) this.#settleShort(write, now);
+    }
     if (this.#waits.length > 0)
       this.#waits = this.#waits.filter((wait) => !this.#settleWait(wait, now));
   }
@@ -627,7 +631,7 @@ export class Proposals implements Omit<AppliedListener, "onApplying"> {
     }
     this.#registered = [];
     for (const stream of this.#streams.values()) {
-      const answers = this.#answers.get(stream.from) ?? [];
+      const answers = this.#answers.get(stream.from) ?? NO_ANSWERS;
       if (answers.length === 0 && stream.acknowledged === stream.count) continue;
       out.push({ to: stream.from, message: this.#reply(stream, answers) });
     }

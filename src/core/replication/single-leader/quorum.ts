@@ -13,13 +13,13 @@ export function majorityOf(voters: number): number {
 /** The highest value that at least a majority of the voters have reached; one value per voter. */
 export function majorityValue(values: readonly number[]): number {
   const majority = majorityOf(values.length);
-  let highest = Number.NEGATIVE_INFINITY;
-  // Asked in every turn, of a handful of values: looking at each costs less than sorting a copy.
+  let reached = Number.NEGATIVE_INFINITY;
+  // Asked for in every turn, of a handful of voters: counting is cheaper than a sorted copy.
   for (const value of values) {
-    if (value > highest && countAtLeast(values, value) >= majority) highest = value;
+    if (value > reached && countAtLeast(values, value) >= majority) reached = value;
   }
-  assert(highest !== Number.NEGATIVE_INFINITY, "a majority of nobody");
-  return highest;
+  assert(reached > Number.NEGATIVE_INFINITY, "a majority of nobody");
+  return reached;
 }
 
 /** How many of the values are at least `least`. */

@@ -399,6 +399,10 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
   }
 
   #apply(out: Out): void {
+    if (this.#applier.appliedIndex === this.#raft.commitIndex) {
+      this.#backlog = false;
+      return this.#forwarding.answerVisible(out);
+    }
     const proposals = this.#proposals;
     const forwarding = this.#forwarding;
     const listener: AppliedListener = {
