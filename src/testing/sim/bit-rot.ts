@@ -100,8 +100,11 @@ export class BitRot {
 
   #isWell(id: NodeId): boolean {
     const node = this.#cluster.node(id);
-    const applier = node.replica?.inspect().applier;
-    if (applier === undefined || applier.damage !== null) return false;
+    const replica = node.replica?.inspect();
+    if (replica === undefined || replica.applier.damage !== null) return false;
+    const { applier, snapshots } = replica;
+    // Until a checkpoint holds the state that took its place, a crash brings the damaged one back.
+    if (!snapshots.receiver.isIdle) return false;
     // A layer above may hide it for a while.
     const { key, row } = defined(this.#flipped, "a bit that was flipped");
     if (node.storedRow(key) === row) return false;

@@ -88,6 +88,10 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
   #served: Leadership | null = null;
   #lastStepAt: Instant;
   #backlog = false;
+  /** Something has happened that no `settle` has looked at yet. */
+  #isTouched = true;
+  /** While nothing happens: when the next `settle` has something to do. */
+  #dueAt: Instant | null = null;
   /** The last turn left its committed entries to this one. */
   #appliesLate = false;
 
@@ -138,6 +142,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
    * `FormatError` on bytes that are no record.
    */
   replay(recovered: RecoveredRecord): void {
+    this.#isTouched = true;
     const record = decodeRecord(recovered);
     const { log } = this.#raft;
     if (record.kind === "hardState") {
@@ -149,6 +154,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
   }
 
   restored(now: Instant): void {
+    this.#isTouched = true;
     const raft = this.#raft;
     raft.log.allDurable();
     // A log may hold entries of a term whose hard state was in the batch that tore: never the
@@ -165,6 +171,10 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
   step(input: Input<SingleLeaderVocabulary>, now: Instant, out: Out): void {
     this.#forwarding.now = now;
     this.#notePause(now);
+    // Every group of the node hears of these, and most have nothing to do with them.
+    if (input.kind === "wake") return;
+    if (input.kind === "written" && !this.#awaitsDisk) return;
+    this.#isTouched = true;
     switch (input.kind) {
       case "message":
         this.#onMessage(input.from, input.message, now, out);
@@ -185,10 +195,13 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
       case "link":
         this.#onLink(input.peer, input.up);
         break;
-      case "wake":
-        break;
     }
     this.#followLeadership();
+  }
+
+  /** Whether anything depends on what of the node's log is on disk. */
+  get #awaitsDisk(): boolean {
+    return this.#raft.log.oldestUnsyncedAt !== null || this.#raft.ownVoteBatch !== null;
   }
 
   #onRequest(id: RequestId, call: GroupCall, now: Instant, out: Out): void {
@@ -296,6 +309,24 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
   settle(now: Instant, out: Out): void {
     this.#lastStepAt = now;
     this.#forwarding.now = now;
+    if (this.#isQuiet(now)) return;
+    this.#isTouched = false;
+    this.#settle(now, out);
+    this.#dueAt = this.#nextDeadline();
+  }
+
+  /**
+   * Nothing has happened in this group, and nothing is due. A node's turn is mostly about one of
+   * its groups, and the others cost it next to nothing.
+   */
+  #isQuiet(now: Instant): boolean {
+    if (this.#isTouched || this.#backlog || this.#appliesLate) return false;
+    // What is under way here goes on with the disk and with checkpoints, of which no input tells.
+    if (!this.#snapshots.isIdle) return false;
+    return this.#dueAt === null || now < this.#dueAt;
+  }
+
+  #settle(now: Instant, out: Out): void {
     this.#checkState(now, out);
     this.#askForTransfer(now, out);
     this.#drive(now, out);
@@ -434,15 +465,21 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
     for (const { to, message } of this.#proposals.takeReplies()) {
       if (to !== this.#raft.options.node) out.send(to, message);
       else if (message.kind === "forwardReply") {
+        // Calls that waited for it go on their way in the next turn.
+        this.#isTouched = true;
         this.#forwarding.onReply(to, message, now, out);
       }
     }
   }
 
   deadline(): Instant | null {
-    const raft = this.#raft;
     const { sender, receiver } = this.#snapshots;
     if (this.#backlog || sender.isDue || receiver.isDue) return this.#lastStepAt;
+    return this.#isTouched ? this.#nextDeadline() : this.#dueAt;
+  }
+
+  #nextDeadline(): Instant | null {
+    const raft = this.#raft;
     let deadline = this.#forwarding.deadline() ?? Number.POSITIVE_INFINITY;
     deadline = Math.min(deadline, this.#feeds.deadline() ?? deadline);
     deadline = Math.min(deadline, this.#transfers.deadline() ?? deadline);
@@ -473,11 +510,13 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
 
   /** Hands leadership over if this node has it; true while a transfer is under way. */
   transferLeadership(now: Instant): boolean {
+    this.#isTouched = true;
     return this.#raft.isLeader && startTransfer(this.#raft, now).kind === "started";
   }
 
   /** The node that is to lead while nothing is wrong; null: whoever happens to. */
   set preferredLeader(node: NodeId | null) {
+    this.#isTouched = true;
     this.#preference.preferred = node;
   }
 
@@ -509,6 +548,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
    * peers, and calls whose time is up end all the same.
    */
   rest(now: Instant, out: Out): void {
+    this.#isTouched = true;
     this.#forwarding.now = now;
     this.#transfers.expire(now, out);
     this.#feeds.settle(now, out);
@@ -554,12 +594,14 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
 
   /** The node takes a checkpoint: puts the group's rows where it will find them. */
   beforeFreeze(): void {
+    this.#isTouched = true;
     this.#applier.writeRows();
     this.#snapshots.onFreeze();
   }
 
   /** The checkpoint that began with the last `beforeFreeze` is durable. */
   afterCheckpoint(): void {
+    this.#isTouched = true;
     this.#snapshots.onCheckpoint();
   }
 
@@ -595,8 +637,8 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
   }
 
   /** The simulator's view of what must hold after every turn. */
-  inspect(): { readonly raft: Raft; readonly applier: Applier } {
-    return { raft: this.#raft, applier: this.#applier };
+  inspect(): { readonly raft: Raft; readonly applier: Applier; readonly snapshots: Snapshots } {
+    return { raft: this.#raft, applier: this.#applier, snapshots: this.#snapshots };
   }
 }
 

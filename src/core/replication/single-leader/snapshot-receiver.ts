@@ -295,6 +295,11 @@ export class SnapshotReceiver {
     if (raft.options.mutant === "S1") incoming.durable = true;
   }
 
+  /** Whether nothing arrives or is cleared away, and nothing is asked for. */
+  get isIdle(): boolean {
+    return this.#incoming === null && !this.#wiper.isWorking && !this.#isDamaged;
+  }
+
   /** Whether `settle` has something to do though nothing arrives. */
   get isDue(): boolean {
     if (this.#incoming?.durable) return true;

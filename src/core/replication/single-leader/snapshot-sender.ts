@@ -51,6 +51,11 @@ export class SnapshotSender {
     this.#parts = parts;
   }
 
+  /** Whether there is no file. */
+  get isIdle(): boolean {
+    return this.#spool === null;
+  }
+
   /** Whether a settle right now would get on with the file. */
   get isDue(): boolean {
     return this.#spool?.isBusy ?? false;

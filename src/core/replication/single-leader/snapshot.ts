@@ -33,6 +33,11 @@ export class Snapshots {
     this.sender = new SnapshotSender(raft, applier, { ...parts, durable: () => this.#durable });
   }
 
+  /** No snapshot is sent, taken in or cleared away, and none is needed here. */
+  get isIdle(): boolean {
+    return this.sender.isIdle && this.receiver.isIdle;
+  }
+
   /** The node begins a checkpoint: what `writeRows` has just put into the memtable is in it. */
   onFreeze(): void {
     this.#frozen = this.#now();
