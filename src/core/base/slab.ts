@@ -1,6 +1,8 @@
 import { assert } from "./assert.ts";
 
-const SLAB_BYTES = 65_536;
+/** The first slab is small: of many groups on a node most have little to do. */
+const SLAB_BYTES_MIN = 1_024;
+const SLAB_BYTES_MAX = 65_536;
 /** Larger arrays are made on their own: they would waste the end of a slab. */
 const SLICE_BYTES_MAX = 4_096;
 
@@ -12,13 +14,15 @@ const SLICE_BYTES_MAX = 4_096;
 export class Slab {
   #bytes: Uint8Array = new Uint8Array(0);
   #at = 0;
+  #nextBytes = SLAB_BYTES_MIN;
 
   /** `length` bytes that nobody else has; zeros. */
   take(length: number): Uint8Array {
     assert(length >= 0, "a slice of negative length");
     if (length > SLICE_BYTES_MAX) return new Uint8Array(length);
     if (this.#at + length > this.#bytes.length) {
-      this.#bytes = new Uint8Array(SLAB_BYTES);
+      this.#bytes = new Uint8Array(Math.max(length, this.#nextBytes));
+      this.#nextBytes = Math.min(2 * this.#nextBytes, SLAB_BYTES_MAX);
       this.#at = 0;
     }
     const slice = this.#bytes.subarray(this.#at, this.#at + length);

@@ -183,7 +183,8 @@ export class CheckpointFileStore implements StateStore {
       name,
       phase: { kind: "merging", changes },
       chunks: [],
-      writer: new ByteWriter(this.#chunkBytes + (this.#chunkBytes >> 2)),
+      // It grows to a chunk where there is one: many a checkpoint is far smaller.
+      writer: new ByteWriter(),
       firstKey: null,
       rows: 0,
       bytes: 0,

@@ -12,6 +12,12 @@ import type { Replica } from "../../core/replication/single-leader/replica.ts";
 import { Invariants, ViolationError } from "./invariants.ts";
 import type { SimNode } from "./sim-node.ts";
 
+interface WatchedReplica {
+  readonly replica: Replica;
+  /** Those of its group. */
+  readonly invariants: Invariants;
+}
+
 /**
  * The white-box oracles of every group of a cluster, and what holds of groups as a whole: a node
  * that starts has every group again in which it may have promised something, but for those that
@@ -20,7 +26,7 @@ import type { SimNode } from "./sim-node.ts";
 export class GroupInvariants {
   readonly #voters: readonly NodeId[];
   readonly #byGroup = new Map<GroupId, Invariants>();
-  readonly #replicas = new Map<NodeId, Map<GroupId, Replica>>();
+  readonly #replicas = new Map<NodeId, Map<GroupId, WatchedReplica>>();
   readonly #names = new Map<number, string>();
 
   constructor(voters: readonly NodeId[]) {
@@ -69,10 +75,13 @@ export class GroupInvariants {
 
   /** What a node says of the age of a group's state is true, by everybody's time. */
   checkAges(node: SimNode, now: number): void {
-    for (const [id, replica] of this.#replicas.get(node.id) ?? []) {
+    const replicas = this.#replicas.get(node.id);
+    if (replicas === undefined) return;
+    const nodeNow = node.now;
+    for (const { replica, invariants } of replicas.values()) {
       const { raft, applier } = replica.inspect();
-      const staleMs = raft.staleMs(applier.appliedIndex, node.now);
-      if (staleMs !== null) this.#of(id).checkAge(node.id, now - node.microsOf(staleMs));
+      const staleMs = raft.staleMs(applier.appliedIndex, nodeNow);
+      if (staleMs !== null) invariants.checkAge(node.id, now - node.microsOf(staleMs));
     }
   }
 
@@ -101,8 +110,9 @@ export class GroupInvariants {
 
   afterTurn(node: SimNode, now: number): void {
     this.#look(node, now);
-    for (const id of this.#replicas.get(node.id)?.keys() ?? [])
-      this.#of(id).afterTurn(node.id, now);
+    const replicas = this.#replicas.get(node.id);
+    if (replicas === undefined) return;
+    for (const { invariants } of replicas.values()) invariants.afterTurn(node.id, now);
   }
 
   onSent(from: NodeId, to: NodeId, { group, message }: NodeMessage): void {
@@ -127,9 +137,10 @@ export class GroupInvariants {
     }
     for (const { id, replica, keyspace } of keyspaces.groups) {
       if (keyspace !== null) this.#noteName(keyspace.number, keyspace.name);
-      if (known.get(id) === replica) continue;
-      known.set(id, replica);
-      this.#of(id).onBoot(node.id, replica, now);
+      if (known.get(id)?.replica === replica) continue;
+      const invariants = this.#of(id);
+      known.set(id, { replica, invariants });
+      invariants.onBoot(node.id, replica, now);
     }
   }
 

@@ -55,7 +55,7 @@ export class Network {
   /** Sees what has left; targeted faults listen. */
   onSent: (from: NodeId, to: NodeId, messages: readonly NodeMessage[]) => void = () => {};
   options: NetworkOptions;
-  readonly #links = new Map<string, Link>();
+  readonly #links = new Map<NodeId, Map<NodeId, Link>>();
   readonly #scheduler: Scheduler;
   readonly #prng: Prng;
   readonly #timeline: Timeline;
@@ -85,7 +85,9 @@ export class Network {
   calm(): void {
     this.#isCalm = true;
     this.options = CALM_NETWORK;
-    for (const link of this.#links.values()) link.lastArrival = 0;
+    for (const links of this.#links.values()) {
+      for (const link of links.values()) link.lastArrival = 0;
+    }
   }
 
   /** Frames sent so far. */
@@ -147,11 +149,15 @@ export class Network {
   }
 
   #link(from: NodeId, to: NodeId): Link {
-    const key = `${from}>${to}`;
-    let link = this.#links.get(key);
+    let links = this.#links.get(from);
+    if (links === undefined) {
+      links = new Map();
+      this.#links.set(from, links);
+    }
+    let link = links.get(to);
     if (link === undefined) {
       link = { blocked: false, lastArrival: 0 };
-      this.#links.set(key, link);
+      links.set(to, link);
     }
     return link;
   }

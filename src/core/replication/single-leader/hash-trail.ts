@@ -14,7 +14,8 @@ const KEPT = 64;
  */
 export class HashTrail {
   readonly #indexes = new Float64Array(KEPT).fill(-1);
-  readonly #hashes: readonly RowHash[] = Array.from({ length: KEPT }, () => new RowHash());
+  /** Made when first needed: most groups of a node never come so far between two starts. */
+  readonly #hashes: RowHash[] = [];
   #latest: LogIndex | null = null;
   #watched: LogIndex = -1;
   readonly #atWatched = new RowHash();
@@ -29,8 +30,14 @@ export class HashTrail {
     if (index % STEP !== 0) return;
     const slot = (index / STEP) % KEPT;
     this.#indexes[slot] = index;
-    rows.copyHash(this.#hashes[slot]!);
+    rows.copyHash(this.#hashAt(slot));
     this.#latest = index;
+  }
+
+  #hashAt(slot: number): RowHash {
+    // In order, so that the array has no holes.
+    while (this.#hashes.length <= slot) this.#hashes.push(new RowHash());
+    return this.#hashes[slot]!;
   }
 
   /** The newest index of those that every replica remembers; null for none yet. */
@@ -49,7 +56,7 @@ export class HashTrail {
     if (index === this.#watched && this.#isWatchedPassed) return this.#atWatched.text;
     const slot = (index / STEP) % KEPT;
     if (!Number.isInteger(slot) || this.#indexes[slot] !== index) return null;
-    return this.#hashes[slot]!.text;
+    return this.#hashAt(slot).text;
   }
 
   /** The state is another one from now on. */

@@ -66,6 +66,13 @@ export interface ReplicaParts {
   readonly boot: string;
 }
 
+/** What the simulator looks at: read only. */
+export interface ReplicaInside {
+  readonly raft: Raft;
+  readonly applier: Applier;
+  readonly snapshots: Snapshots;
+}
+
 /**
  * One node's replica of a single-leader group: Raft, the state it replicates, and both ends of the
  * path on which clients' commands reach the leader.
@@ -84,6 +91,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
   readonly #feeds: Feeds;
   readonly #transfers: TransferCalls;
   readonly #reads: ReplicaReads;
+  readonly #inside: ReplicaInside;
   /** The leadership that `#proposals` works for, to notice when it began or ended. */
   #served: Leadership | null = null;
   #lastStepAt: Instant;
@@ -106,6 +114,7 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
     this.#transfers = new TransferCalls(this.#raft, parts.boot);
     this.#feeds = new Feeds(this.#applier);
     this.#reads = new ReplicaReads(this.#raft, this.#applier, this.#forwarding);
+    this.#inside = { raft: this.#raft, applier: this.#applier, snapshots: this.#snapshots };
     this.#lastStepAt = now;
     this.#restoreRows(parts.memtable);
   }
@@ -637,8 +646,8 @@ export class Replica implements Protocol<SingleLeaderVocabulary> {
   }
 
   /** The simulator's view of what must hold after every turn. */
-  inspect(): { readonly raft: Raft; readonly applier: Applier; readonly snapshots: Snapshots } {
-    return { raft: this.#raft, applier: this.#applier, snapshots: this.#snapshots };
+  inspect(): ReplicaInside {
+    return this.#inside;
   }
 }
 

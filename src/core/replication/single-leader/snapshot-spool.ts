@@ -51,7 +51,7 @@ export class SnapshotSpool {
   readonly #startedAt: Instant;
   readonly #hash = new RowHash();
   #cursor: number | null = 0;
-  #writer = new ByteWriter(SLICE_BYTES);
+  #writer = new ByteWriter();
   #isBehindData = false;
   /** Chunks that the file did not take yet. */
   #ready: { readonly body: Uint8Array; readonly isLast: boolean }[] = [];
