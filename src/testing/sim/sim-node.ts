@@ -85,6 +85,8 @@ export class SimNode {
   /** Set when a crash is due at this very instant: the rest of the turn reaches nobody. */
   #dying = false;
   #turnScheduled = false;
+  /** The next input is the time of day. */
+  #isClockFirst = false;
   #wakeAt: Micros | null = null;
   #immediateWakes = 0;
   /** The monotonic clock: instants restart with each process, at a base of their own. */
@@ -200,6 +202,7 @@ export class SimNode {
     this.#paused = false;
     this.#dying = false;
     this.#wakeAt = null;
+    this.#isClockFirst = false;
     this.disk.crash();
     const listeners = [...this.#connections.values()];
     this.#connections.clear();
@@ -321,7 +324,10 @@ export class SimNode {
     const now = this.now;
     if (loop.queued > 0) this.#immediateWakes = 0;
     else this.#maybeWake(loop, now);
-    const stepsMax = options.stepsMax === 1 ? 1 : prng.between(1, options.stepsMax);
+    const drawn = options.stepsMax === 1 ? 1 : prng.between(1, options.stepsMax);
+    // The time of day is not for a turn of its own: it comes along with what is taken in.
+    const stepsMax = this.#isClockFirst ? drawn + 1 : drawn;
+    this.#isClockFirst = false;
     this.#guard(() => loop.turn(now, stepsMax));
     this.#parts.onTurn(this);
     if (loop.failure !== null) this.crashNow(`disk failure: ${loop.failure.message}`);
@@ -331,20 +337,24 @@ export class SimNode {
   /** With inputs waiting there is no need: whatever ends a turn looks at the time. */
   #maybeWake(loop: OrderingLoop, now: Instant): void {
     const deadline = loop.deadline();
-    if (deadline !== null && now >= deadline) this.#input({ kind: "wake" });
+    if (deadline !== null && now >= deadline) this.#push(loop, { kind: "wake" });
+  }
+
+  #input(input: Input<NodeVocabulary>): void {
+    if (this.#loop === null) return;
+    this.#push(this.#loop, input);
+    this.#scheduleTurn();
   }
 
   /** Queues an input; before the first of several comes the time of day, as data. */
-  #input(input: Input<NodeVocabulary>): void {
-    const loop = this.#loop;
-    if (loop === null) return;
+  #push(loop: OrderingLoop, input: Input<NodeVocabulary>): void {
     if (loop.queued === 0) {
       const wallMs = WALL_START_MS + Math.floor(this.#parts.scheduler.now / 1000);
       const command: NodeCommand = { kind: "clock", wallMs: wallMs + this.wallOffsetMs };
       loop.push({ kind: "request", id: 0, command });
+      this.#isClockFirst = true;
     }
     loop.push(input);
-    this.#scheduleTurn();
   }
 
   #armTimer(loop: OrderingLoop, now: Instant): void {
