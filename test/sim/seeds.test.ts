@@ -3,9 +3,12 @@ import { describe, expect, test } from "vitest";
 import { formatFailure } from "../../src/testing/sim/report.ts";
 import { type RunResult, runSeed } from "../../src/testing/sim/simulation.ts";
 
-/** New ground at every release, the same ground on every machine: raise it now and then. */
+/**
+ * A few, so that a mistake in the simulator itself is seen at once. Ground is covered elsewhere: a
+ * lane of CI runs hundreds of seeds, and every seed that has failed once is below.
+ */
 const FIRST_SEED = 1;
-const SEEDS = 20;
+const SEEDS = 6;
 
 function explain(result: RunResult): string {
   if (result.violation === null) return "";

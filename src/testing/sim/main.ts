@@ -1,8 +1,18 @@
 import { parseArgs } from "node:util";
+import { defined } from "../../core/base/assert.ts";
 import { MUTANTS, type MutantId } from "../../core/base/mutants.ts";
-import { MUTANT_PROFILES } from "./mutant-profiles.ts";
+import { MUTANT_ORACLES, MUTANT_PROFILES } from "./mutant-profiles.ts";
+import {
+  controlsOf,
+  isUnderstood,
+  MUTANT_IDS,
+  MUTANT_SEEDS_MAX,
+  type MutantTrial,
+  runControl,
+  tryMutant,
+} from "./mutant-trial.ts";
 import { formatFailure, formatStatistics, repeatCommand } from "./report.ts";
-import { type RunResult, runSeed } from "./simulation.ts";
+import { runSeed } from "./simulation.ts";
 
 const USAGE = `npm run sim -- [options]
 
@@ -12,12 +22,14 @@ const USAGE = `npm run sim -- [options]
   --seed S        run one seed and print its figures
   --trace         with --seed: print every line of its timeline
   --verify        run each seed twice; the trace hashes must be equal
-  --mutant ID     plant a mistake; run seeds under its profile until an oracle kills it
+  --mutant ID     plant a mistake; run seeds under its profile until one of its oracles finds it,
+                  and as many with nothing planted, which must be clean
   --mutants       the same for every mistake, as a table
-  --cap N         give a mutant up after N seeds (default 2000)
+  --cap N         give a mutant up after N seeds (default ${MUTANT_SEEDS_MAX})
   --lines N       lines of the timeline to print for a failure (default 150)
 
-Exit code 0: every seed was clean, or every mutant died. 1: not so. 2: the arguments are wrong.
+Exit code 0: every seed was clean, or every mutant was found as it should be. 1: not so.
+2: the arguments are wrong.
 `;
 
 interface Arguments {
@@ -39,9 +51,9 @@ function main(): number {
     process.stderr.write(USAGE);
     return 2;
   }
-  if (parsed.mutants) return killAll(parsed);
+  if (parsed.mutants) return tryAll(MUTANT_IDS, parsed);
   if (parsed.seed !== null) return runOne(parsed, parsed.seed);
-  if (parsed.mutant !== null) return kill(parsed.mutant, parsed) === null ? 1 : 0;
+  if (parsed.mutant !== null) return tryAll([parsed.mutant], parsed);
   return runMany(parsed);
 }
 
@@ -57,7 +69,7 @@ function readArguments(): Arguments | null {
         verify: { type: "boolean", default: false },
         mutant: { type: "string" },
         mutants: { type: "boolean", default: false },
-        cap: { type: "string", default: "2000" },
+        cap: { type: "string", default: String(MUTANT_SEEDS_MAX) },
         lines: { type: "string", default: "150" },
       },
     });
@@ -145,36 +157,48 @@ function reportFailure(parsed: Arguments, seed: number, mutant: MutantId | null)
   return 1;
 }
 
-interface Kill {
-  readonly result: RunResult;
-  readonly seeds: number;
+/** Tries the mutants, then their profiles with nothing planted. */
+function tryAll(mutants: readonly MutantId[], parsed: Arguments): number {
+  const trials: MutantTrial[] = [];
+  let failures = 0;
+  for (const mutant of mutants) {
+    const started = performance.now();
+    const trial = tryMutant(mutant, parsed.from, parsed.cap);
+    trials.push(trial);
+    if (!reportTrial(trial, performance.now() - started)) failures += 1;
+  }
+  const controls = controlsOf(trials);
+  for (const control of controls) {
+    const result = runControl(control, parsed.from);
+    if (result === null) continue;
+    failures += 1;
+    const { oracle, message } = defined(result.violation, "a control that is not clean");
+    console.log(`FAILED: the profile of ${control.mutants.join(", ")} finds what is not planted`);
+    console.log(`    seed ${result.seed}: ${oracle}: ${message.split("\n")[0]}`);
+  }
+  const kinds = `${mutants.length} mutants, ${controls.length} profiles with nothing planted`;
+  console.log(failures === 0 ? `all is well: ${kinds}` : `${failures} failures: ${kinds}`);
+  return failures === 0 ? 0 : 1;
 }
 
-/** Runs seeds under the mutant's profile until an oracle finds it; null when the cap is reached. */
-function kill(mutant: MutantId, parsed: Arguments): Kill | null {
-  const started = performance.now();
-  for (let seeds = 1; seeds <= parsed.cap; seeds += 1) {
-    const seed = parsed.from + seeds - 1;
-    const result = runSeed({ seed, mutant, profile: MUTANT_PROFILES[mutant] });
-    if (result.violation === null) continue;
-    const seconds = ((performance.now() - started) / 1000).toFixed(1);
-    const message = result.violation.message.split("\n")[0];
-    console.log(`${mutant} (${MUTANTS[mutant]}) died after ${seeds} seeds, ${seconds} s`);
-    console.log(`    ${result.violation.oracle}: ${message}`);
-    console.log(`    repeat: ${repeatCommand(seed, mutant)}`);
-    return { result, seeds };
+/** Says how the mutant fared; false where that is a failure. */
+function reportTrial(trial: MutantTrial, tookMs: number): boolean {
+  const { mutant, seeds, found } = trial;
+  const name = `${mutant} (${MUTANTS[mutant]})`;
+  if (found === null) {
+    console.log(`FAILED: ${name} lives after ${seeds} seeds`);
+    return false;
   }
-  console.log(`${mutant} (${MUTANTS[mutant]}) lives after ${parsed.cap} seeds`);
-  return null;
-}
-
-function killAll(parsed: Arguments): number {
-  let alive = 0;
-  for (const mutant of Object.keys(MUTANTS) as MutantId[]) {
-    if (kill(mutant, parsed) === null) alive += 1;
+  const { oracle, message } = defined(found.violation, "what found it");
+  const isRight = isUnderstood(trial);
+  const seconds = (tookMs / 1000).toFixed(1);
+  console.log(`${isRight ? "" : "FAILED: "}${name} died after ${seeds} seeds, ${seconds} s`);
+  console.log(`    ${oracle}: ${message.split("\n")[0]}`);
+  if (!isRight) {
+    console.log(`    not one of its oracles: ${MUTANT_ORACLES[mutant].join(", ")}`);
   }
-  console.log(alive === 0 ? "every mutant died" : `${alive} mutants live`);
-  return alive === 0 ? 0 : 1;
+  console.log(`    repeat: ${repeatCommand(found.seed, mutant)}`);
+  return isRight;
 }
 
 process.exitCode = main();

@@ -146,3 +146,31 @@ export const MUTANT_PROFILES: Readonly<Record<MutantId, SwarmProfile>> = {
   S6: { ...ROT, options: { ...ROT.options, scrubMs: 10_000, stateHashMs: 20 } },
   S7: { ...ROT, faults: { ...ROT.faults, directors: ["isolate-leader"] } },
 };
+
+/** The oracles that may find each: a mistake found as something else is not understood. */
+export const MUTANT_ORACLES: Readonly<Record<MutantId, readonly string[]>> = {
+  L1: ["vote-durability", "one-vote-per-term", "election-safety"],
+  L2: ["term-durability", "vote-durability", "one-vote-per-term", "election-safety", "assertion"],
+  L3: ["match-truth", "commit-durability", "log-durability"],
+  L4: ["leader-completeness", "state-machine-safety"],
+  L13: ["log-matching", "match-truth", "state-machine-safety", "assertion"],
+  L14: ["match-truth", "commit-durability", "log-matching", "state-machine-safety", "assertion"],
+  L18: ["match-monotonic"],
+  L19: ["linearizability", "program-order", "lost-write", "bounded-staleness"],
+  L20: ["linearizability", "program-order", "lost-write", "bounded-staleness"],
+  L21: ["exactly-once", "linearizability"],
+  L51: ["leader-completeness", "state-machine-safety", "assertion"],
+  L52: ["transfer-target"],
+  L36: ["program-order", "read-your-writes", "monotonic-reads", "session-lost"],
+  L53: ["session-lost"],
+  L54: ["freshness"],
+  L55: ["freshness"],
+  L56: ["freshness"],
+  S1: ["snapshot-durability"],
+  S2: ["snapshot-truth", "state-divergence"],
+  S3: ["needless-rebuild"],
+  S4: ["snapshot-truth", "convergence", "liveness"],
+  S5: ["convergence"],
+  S6: ["needless-rebuild"],
+  S7: ["damaged-state"],
+};

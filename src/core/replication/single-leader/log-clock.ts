@@ -13,7 +13,7 @@ const SKEW_MS_MAX = 5_000;
 export class LogClock {
   readonly #raft: Raft;
   #last: WallClock = 0;
-  /** The clocks that are known, ascending, while they are looked at: a leader does it every turn. */
+  /** The clocks that are known, ascending; kept, because a leader looks at them every turn. */
   readonly #walls: WallClock[] = [];
 
   constructor(raft: Raft) {
