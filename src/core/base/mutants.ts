@@ -21,13 +21,13 @@ export const MUTANTS = {
   L54: "a state is dated by when the leader's message came, not by the stamp in it",
   L55: "a stamp of an earlier boot of the node counts",
   L56: "a leader takes its own state for current without a confirmed round",
-  S1: "a snapshot is acknowledged before its switch is durable",
-  S2: "a snapshot goes on from a wrong place, and its rows are not compared with its hash",
-  S3: "hashes of states are compared at unequal indexes",
-  S4: "a snapshot is filled in on top of what another one left",
-  S5: "states are neither compared nor read through",
-  S6: "the leader's state is taken for right without asking a majority",
-  S7: "a replica goes on applying to a state that it knows to be wrong",
+  S21: "a snapshot is acknowledged before its switch is durable",
+  S22: "a snapshot goes on from a wrong place, and its rows are not compared with its hash",
+  S23: "hashes of states are compared at unequal indexes",
+  S24: "a snapshot is filled in on top of what another one left",
+  S25: "states are neither compared nor read through",
+  S26: "the leader's state is taken for right without asking a majority",
+  S27: "a replica goes on applying to a state that it knows to be wrong",
 } as const;
 
 /** The number of a planted mistake. */

@@ -131,20 +131,20 @@ export const MUTANT_PROFILES: Readonly<Record<MutantId, SwarmProfile>> = {
     faults: { directors: ["isolate-leader"], hintsMissingPercent: 0, hintsLateMsMax: 2 },
     workload: { boundedPercent: 60, localPercent: 0, sessionPercent: 0, readPercent: 60 },
   },
-  S1: { ...SNAPSHOTS, disk: { opMicrosMin: 1000, opMicrosMax: 7000 } },
+  S21: { ...SNAPSHOTS, disk: { opMicrosMin: 1000, opMicrosMax: 7000 } },
   // Chunks that overtake one another or are lost, while several are under way.
-  S2: {
+  S22: {
     options: { ...SNAPSHOTS.options, snapshotWindowBytes: 1 << 16 },
     network: { fifo: false, lossPermille: 100, delayMicrosMax: 9000 },
     faults: { crashMs: 400, downMsMax: 500, rotMs: 0, fullPermille: 0, directors: [] },
   },
-  S3: { options: { stateHashMs: 20 }, faults: { rotMs: 0 } },
+  S23: { options: { stateHashMs: 20 }, faults: { rotMs: 0 } },
   // Leaders that change while a snapshot is half filled in.
-  S4: SNAPSHOTS,
-  S5: ROT,
+  S24: SNAPSHOTS,
+  S25: ROT,
   // The leader's hash must go wrong before the leader finds out by reading its rows.
-  S6: { ...ROT, options: { ...ROT.options, scrubMs: 10_000, stateHashMs: 20 } },
-  S7: { ...ROT, faults: { ...ROT.faults, directors: ["isolate-leader"] } },
+  S26: { ...ROT, options: { ...ROT.options, scrubMs: 10_000, stateHashMs: 20 } },
+  S27: { ...ROT, faults: { ...ROT.faults, directors: ["isolate-leader"] } },
 };
 
 /** The oracles that may find each: a mistake found as something else is not understood. */
@@ -166,11 +166,11 @@ export const MUTANT_ORACLES: Readonly<Record<MutantId, readonly string[]>> = {
   L54: ["freshness"],
   L55: ["freshness"],
   L56: ["freshness"],
-  S1: ["snapshot-durability"],
-  S2: ["snapshot-truth", "state-divergence"],
-  S3: ["needless-rebuild"],
-  S4: ["snapshot-truth", "convergence", "liveness"],
-  S5: ["convergence"],
-  S6: ["needless-rebuild"],
-  S7: ["damaged-state"],
+  S21: ["snapshot-durability"],
+  S22: ["snapshot-truth", "state-divergence"],
+  S23: ["needless-rebuild"],
+  S24: ["snapshot-truth", "convergence", "liveness"],
+  S25: ["convergence"],
+  S26: ["needless-rebuild"],
+  S27: ["damaged-state"],
 };

@@ -168,7 +168,7 @@ export class Applier {
   }
 
   get #isSound(): boolean {
-    if (this.#raft.options.mutant === "S7") return this.#halted === null;
+    if (this.#raft.options.mutant === "S27") return this.#halted === null;
     return this.#halted === null && this.#damage === null;
   }
 

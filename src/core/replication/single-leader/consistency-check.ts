@@ -55,7 +55,7 @@ export class ConsistencyCheck {
 
   /** Nothing is compared or read through: what would be due is never done, and must not wake. */
   get #isIdle(): boolean {
-    return !this.#isSound || this.#raft.options.mutant === "S5";
+    return !this.#isSound || this.#raft.options.mutant === "S25";
   }
 
   get #isSound(): boolean {
@@ -112,7 +112,7 @@ export class ConsistencyCheck {
       this.#scrubAt = now;
     }
     comparison.agreed ??= this.#majorityHash(comparison);
-    const agreed = options.mutant === "S6" ? comparison.hash : comparison.agreed;
+    const agreed = options.mutant === "S26" ? comparison.hash : comparison.agreed;
     if (agreed === null) return;
     if (agreed !== comparison.hash) {
       return this.#applier.declareDamaged(`a majority has another state at ${comparison.index}`);
@@ -131,8 +131,8 @@ export class ConsistencyCheck {
   onStateHash(from: NodeId, told: StateHash, now: Instant, out: Out): void {
     const { term, leader, options } = this.#raft;
     if (told.term !== term || leader !== from || !this.#isSound) return;
-    if (options.mutant === "S5") return;
-    if (told.index > this.#applier.appliedIndex && options.mutant !== "S3") {
+    if (options.mutant === "S25") return;
+    if (told.index > this.#applier.appliedIndex && options.mutant !== "S23") {
       this.#pending = told;
       return this.#applier.trail.watch(told.index);
     }
@@ -154,7 +154,7 @@ export class ConsistencyCheck {
   /** Null where the index was passed and is not remembered. */
   #hashAt(index: LogIndex): RowHashText | null {
     const { appliedIndex, stateRows, trail } = this.#applier;
-    const isHere = index === appliedIndex || this.#raft.options.mutant === "S3";
+    const isHere = index === appliedIndex || this.#raft.options.mutant === "S23";
     return isHere ? stateRows.hash : trail.at(index);
   }
 

@@ -202,7 +202,7 @@ export class SnapshotReceiver {
   #beginAnew(id: SnapshotId): Incoming {
     const crc = seedOf({ files: this.#parts.files, group: this.#raft.options.group }, id);
     const { generation } = this.#applier;
-    if (this.#raft.options.mutant !== "S4") {
+    if (this.#raft.options.mutant !== "S24") {
       this.#wiper.start(this.#applier.generationRange(1 - generation));
     }
     this.#incoming = this.#begun(id, "wiping", { offset: 0, crc, filled: NO_ROWS });
@@ -214,7 +214,7 @@ export class SnapshotReceiver {
     const incoming = this.#incoming;
     if (incoming === null || incoming.phase !== "filling") return;
     if (!isSameSnapshot(incoming.id, message.id)) return;
-    const isBlind = this.#raft.options.mutant === "S2";
+    const isBlind = this.#raft.options.mutant === "S22";
     // Another one than the next: the leader will ask where to go on.
     if (message.offset !== incoming.offset && !(isBlind && message.offset > incoming.offset))
       return;
@@ -292,7 +292,7 @@ export class SnapshotReceiver {
     incoming.sessions = [];
     raft.trace("snapshot-switch", `index=${index} term=${term}`);
     this.#parts.requestCheckpoint();
-    if (raft.options.mutant === "S1") incoming.durable = true;
+    if (raft.options.mutant === "S21") incoming.durable = true;
   }
 
   /** Whether nothing arrives or is cleared away, and nothing is asked for. */
