@@ -289,6 +289,8 @@ export class SnapshotReceiver {
     }
     raft.commitTo(index);
     incoming.phase = "installed";
+    // An offer of the same turn may have asked for a place: this answers it, once it is durable.
+    incoming.isOwed = false;
     incoming.sessions = [];
     raft.trace("snapshot-switch", `index=${index} term=${term}`);
     this.#parts.requestCheckpoint();
