@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { MUTANTS, type MutantId } from "../../src/core/base/mutants.ts";
+import { MUTANT_IDS } from "../../src/testing/sim/mutant-catalog.ts";
 import { MUTANT_ORACLES, MUTANT_PROFILES } from "../../src/testing/sim/mutant-profiles.ts";
 import {
   controlsOf,
   isUnderstood,
-  MUTANT_IDS,
   runControl,
   tryMutant,
 } from "../../src/testing/sim/mutant-trial.ts";

@@ -1,6 +1,7 @@
 import { assert, defined } from "../base/assert.ts";
 import { type ByteString, ByteWriter } from "../base/bytes.ts";
 import type { Checksum } from "../base/hash.ts";
+import type { MutantId } from "../base/mutants.ts";
 import { SortedMap } from "../base/sorted-map.ts";
 import type { Disk, DiskCompletion, DiskError, DiskOp } from "../contract/disk.ts";
 import type { LogPosition } from "../contract/ids.ts";
@@ -16,6 +17,7 @@ import {
   writeRow,
 } from "./checkpoint-format.ts";
 import {
+  CheckpointError,
   type CheckpointFile,
   type ChunkPlace,
   FileSnapshot,
@@ -58,6 +60,8 @@ export interface CheckpointFileStoreOptions {
   readonly nextOp: () => DiskOp;
   /** Rows are written in chunks of about this many bytes. */
   readonly chunkBytes?: number;
+  /** Only the simulator sets it. */
+  readonly mutant?: MutantId | null;
 }
 
 /**
@@ -83,13 +87,21 @@ export function openCheckpointFileStore(options: CheckpointFileStoreOptions): Ch
     newest = parsed;
   }
   const rows = new SortedMap<Uint8Array>();
-  const file =
-    newest === null
-      ? null
-      : loadCheckpoint(options.disk, options.checksum, newest, (key, value) =>
-          rows.set(key, value),
-        );
+  const file = newest === null ? null : load(options, newest, rows);
   return new CheckpointFileStore(options, file, rows, { unfinished, stale });
+}
+
+function load(
+  { disk, checksum, mutant = null }: CheckpointFileStoreOptions,
+  name: CheckpointName,
+  rows: SortedMap<Uint8Array>,
+): CheckpointFile {
+  try {
+    return loadCheckpoint(disk, checksum, name, (key, value) => rows.set(key, value));
+  } catch (failure) {
+    if (!(failure instanceof CheckpointError) || mutant !== "S7") throw failure;
+    return { name, chunks: [] };
+  }
 }
 
 function isOlder(a: CheckpointName, b: CheckpointName): boolean {

@@ -1,5 +1,6 @@
 import { assert, defined } from "../base/assert.ts";
 import type { Checksum } from "../base/hash.ts";
+import type { MutantId } from "../base/mutants.ts";
 import type { Disk, DiskCompletion, DiskError, DiskOp } from "../contract/disk.ts";
 import type { BatchNumber, Instant, LogPosition } from "../contract/ids.ts";
 import type { LogRecord } from "../contract/record.ts";
@@ -30,6 +31,14 @@ export interface LogWriterOptions {
   readonly segmentBytes?: number;
   /** How long after its last sync an idle log writes its mark, in milliseconds (STO3). */
   readonly markMs?: number;
+  /** Only the simulator sets it. */
+  readonly mutant?: MutantId | null;
+}
+
+/** A submitted operation: how to submit it, and what to do when it is done. */
+interface Submitted {
+  readonly start: (op: DiskOp) => void;
+  readonly done: () => void;
 }
 
 /** How soon an idle log writes its mark unless told otherwise, in milliseconds. */
@@ -79,8 +88,9 @@ export class LogWriter {
   readonly #markMs: number;
   /** Segments that exist or are being created, ascending, without gaps. */
   readonly #segments: Segment[] = [];
-  /** What to do when an operation of ours is done. */
-  readonly #waiting = new Map<DiskOp, () => void>();
+  readonly #mutant: MutantId | null;
+  /** Operations of ours that are not done. */
+  readonly #waiting = new Map<DiskOp, Submitted>();
   #queue: QueuedBatch[] = [];
   /** The batches between a write and the completion of its sync. */
   #flight: Flight | null = null;
@@ -110,6 +120,7 @@ export class LogWriter {
     this.#nextOp = options.nextOp;
     this.#segmentBytes = options.segmentBytes ?? SEGMENT_BYTES_DEFAULT;
     this.#markMs = options.markMs ?? MARK_MS_DEFAULT;
+    this.#mutant = options.mutant ?? null;
     assert(
       this.#segmentBytes >= SEGMENT_BYTES_MIN && this.#segmentBytes <= SEGMENT_BYTES_MAX,
       "segments outside the limits, in bytes",
@@ -163,7 +174,8 @@ export class LogWriter {
 
   /** Whether `flush` would hand something to the disk now. */
   get canFlush(): boolean {
-    if (this.#failure !== null || this.#isStarting || this.#flight !== null) return false;
+    const isWriting = this.#flight !== null && this.#mutant !== "S10";
+    if (this.#failure !== null || this.#isStarting || isWriting) return false;
     const head = this.#queue[0];
     return head !== undefined && this.#isReady(head.segment);
   }
@@ -187,7 +199,7 @@ export class LogWriter {
       const bytes = recordBytes(record);
       assert(bytes <= bodyMax, "a record that fits no segment", bytes);
       if (body + bytes > bodyMax) {
-        this.#enqueue(0, records.slice(from, i), body, true);
+        this.#enqueue(this.#mutant === "S12" ? number : 0, records.slice(from, i), body, true);
         from = i;
         body = 0;
       }
@@ -246,12 +258,23 @@ export class LogWriter {
 
   /** Takes in a completion; false if the operation was not this writer's. */
   onDisk(completion: DiskCompletion): boolean {
-    const done = this.#waiting.get(completion.op);
-    if (done === undefined) return false;
+    const submitted = this.#waiting.get(completion.op);
+    if (submitted === undefined) return false;
     this.#waiting.delete(completion.op);
-    this.#failure ??= completion.error;
-    if (this.#failure === null) done();
+    const { error } = completion;
+    if (error !== null && this.#mutant === "S5") {
+      this.#submit(submitted.start, submitted.done);
+      return true;
+    }
+    if (!this.#isOverlooked(error)) this.#failure ??= error;
+    if (this.#failure === null) submitted.done();
     return true;
+  }
+
+  /** The mistakes L48 and S6: what the disk refuses is taken for done. */
+  #isOverlooked(error: DiskError | null): boolean {
+    if (error === null) return false;
+    return this.#mutant === (error.code === "DISK_FULL" ? "S6" : "L48");
   }
 
   /**
@@ -324,7 +347,8 @@ export class LogWriter {
   }
 
   #landed(flight: Flight): void {
-    assert(flight.end !== null || flight.number === 0, "a promise on half a turn");
+    const isHalf = flight.end === null && flight.number > 0;
+    assert(!isHalf || this.#mutant !== null, "a promise on half a turn");
     this.#syncedPosition = Math.max(this.#syncedPosition, flight.end ?? 0);
     this.#written = Math.max(this.#written, flight.number);
     this.#flight = null;
@@ -442,7 +466,7 @@ export class LogWriter {
     if (this.#failure !== null) return;
     const op = this.#nextOp();
     assert(!this.#waiting.has(op), "an operation number used twice");
-    this.#waiting.set(op, done);
+    this.#waiting.set(op, { start, done });
     start(op);
   }
 }

@@ -1,5 +1,6 @@
 import { assert } from "../base/assert.ts";
 import type { Checksum } from "../base/hash.ts";
+import type { MutantId } from "../base/mutants.ts";
 import type { Disk } from "../contract/disk.ts";
 import type { LogPosition } from "../contract/ids.ts";
 import type { RecoveredRecord } from "../contract/record.ts";
@@ -60,8 +61,13 @@ export type LogRecovery =
  * What cannot be told apart from a torn tail: damage to batches that were synced, when no later
  * batch was written that says so. The writer's idle mark keeps that window short.
  */
-export function recoverLog(disk: Disk, checksum: Checksum, from: LogPosition): LogRecovery {
-  const scan = new Scan(disk, checksum, from);
+export function recoverLog(
+  disk: Disk,
+  checksum: Checksum,
+  from: LogPosition,
+  mutant: MutantId | null = null,
+): LogRecovery {
+  const scan = new Scan(disk, checksum, from, mutant);
   return scan.run();
 }
 
@@ -88,6 +94,7 @@ class Scan {
   readonly #disk: Disk;
   readonly #checksum: Checksum;
   readonly #from: LogPosition;
+  readonly #mutant: MutantId | null;
   #segments: readonly SegmentFile[] = [];
   readonly #stale: string[] = [];
   readonly #records: RecoveredRecord[] = [];
@@ -104,7 +111,8 @@ class Scan {
   #reason = "";
   #loaded: { readonly name: string; readonly bytes: Uint8Array } | null = null;
 
-  constructor(disk: Disk, checksum: Checksum, from: LogPosition) {
+  constructor(disk: Disk, checksum: Checksum, from: LogPosition, mutant: MutantId | null) {
+    this.#mutant = mutant;
     this.#disk = disk;
     this.#checksum = checksum;
     this.#from = from;
@@ -121,7 +129,8 @@ class Scan {
       }
       const tornBytes = this.#searchTail();
       const end = this.#openFrom ?? { position: this.#position, crc: this.#crc ?? 0 };
-      if (this.#synced > end.position) throw new Corruption(this.#position, this.#reason);
+      const isCut = this.#synced > end.position && this.#mutant !== "L49";
+      if (isCut) throw new Corruption(this.#position, this.#reason);
       return this.#cutAt(end, tornBytes);
     } catch (error) {
       if (!(error instanceof Corruption)) throw error;
@@ -177,10 +186,12 @@ class Scan {
     if (segment.header === null) return `the header of ${segment.name} is damaged`;
     const bytes = this.#load(segment);
     const offset = position - segment.first;
-    const batch = readBatch(bytes, offset, position, this.#checksum);
+    const batch = readBatch(bytes, offset, position, this.#checksum, this.#mutant);
     if (typeof batch === "string") return batch;
-    if (position - batch.skipped !== this.#position) return "a batch before this one is missing";
-    if (this.#crc !== null && batch.previousCrc !== this.#crc) {
+    const isPlaced = this.#mutant !== "S4";
+    if (isPlaced && position - batch.skipped !== this.#position)
+      return "a batch before this one is missing";
+    if (isPlaced && this.#crc !== null && batch.previousCrc !== this.#crc) {
       return "the batch here is the successor of another one";
     }
     const records = readRecords(bytes, offset, batch);

@@ -105,7 +105,10 @@ export interface BootParts {
  */
 export function boot(options: NodeOptions, parts: BootParts): OrderingLoop {
   const self = options.members.find((member) => member.node === options.node);
-  if (self === undefined || self.incarnation !== options.incarnation) {
+  if (
+    self === undefined ||
+    (self.incarnation !== options.incarnation && options.mutant !== "L59")
+  ) {
     throw new BootError(
       "NOT_A_MEMBER",
       `${options.node} with storage ${options.incarnation} is not a member of cluster ${options.cluster}. A directory that was wiped or copied never takes a voter's place (GEN3).`,
@@ -122,13 +125,14 @@ export function boot(options: NodeOptions, parts: BootParts): OrderingLoop {
       ? openCheckpointFileStore({ disk, checksum, nextOp })
       : parts.openStore(nextOp),
   );
-  const recovery = recoverLog(disk, checksum, store.position);
+  const recovery = recoverLog(disk, checksum, store.position, options.mutant ?? null);
   if (recovery.kind === "corrupt") {
     const { position, reason } = recovery;
     throw new BootError("LOG_CORRUPT", `The log is damaged at ${position}: ${reason}`);
   }
   const memtable = new Memtable(store);
-  const log = new LogWriter({ disk, checksum, nextOp, end: recovery.end, ...options.log });
+  const { mutant = null } = options;
+  const log = new LogWriter({ disk, checksum, nextOp, end: recovery.end, ...options.log, mutant });
   let checkpointer: Checkpointer | null = null;
   const requestCheckpoint = () => {
     checkpointer?.request();

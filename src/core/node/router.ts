@@ -378,7 +378,8 @@ export class Router {
     }
     const refused = this.#checkConcern(spec.name, spec.isBlind(args), options);
     if (refused !== null) return refused;
-    const concern = options.w;
+    const isEarly = this.#options.mutant === "L22" && spec.isBlind(args);
+    const concern = isEarly ? "leader" : options.w;
     const call = { kind: "write", connection: connection.id, payload, concern, deadline } as const;
     return this.#dispatch(command, call);
   }
@@ -451,7 +452,7 @@ export class Router {
       if (payloads.length === 0 && rests.length === 0) return array([]);
       const payload = this.#encoder.encode(spec, [
         NAME_LEFT_OUT,
-        encodeReadSet(rests),
+        encodeReadSet(this.#options.mutant === "L42" ? [] : rests),
         ...payloads,
       ]);
       return { kind: "write", connection: connection.id, payload, concern: options.w, deadline };

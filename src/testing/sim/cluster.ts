@@ -22,6 +22,8 @@ const STREAMS = {
   faults: 5,
   workload: 6,
   churn: 7,
+  starts: 8,
+  transactions: 9,
 } as const;
 
 /** The generator of one concern: what one draws does not shift the others. */
@@ -44,6 +46,8 @@ export interface ClusterListener {
   onSent?(from: SimNode, to: SimNode, messages: readonly NodeMessage[]): void;
   /** A turn is over and every invariant holds. */
   onTurn?(node: SimNode): void;
+  /** A node's process has ended. */
+  onDown?(node: SimNode): void;
 }
 
 /** Nodes, the network between them, one clock over all, and the white-box oracles at every turn. */
@@ -72,14 +76,21 @@ export class Cluster {
       this.scheduler,
       streamOf(seed, "network"),
       this.timeline,
-      (_from, to, message) => this.node(to).deliver(_from, message),
+      (from, to, message) => this.#deliver(from, to, message),
     );
     this.network.onSent = (from, to, messages) => this.#onSent(from, to, messages);
     this.nodes = ids.map((id, i) => this.#makeNode(id, ids, i));
     for (const node of this.nodes) {
       this.#byId.set(node.id, node);
       node.disk.fullPermille = options.faults.fullPermille;
+      node.disk.failPermille = options.faults.failPermille;
     }
+  }
+
+  #deliver(from: NodeId, to: NodeId, message: NodeMessage): void {
+    const node = this.node(to);
+    if (node.isUp) this.invariants.onDelivered(to, message);
+    node.deliver(from, message);
   }
 
   #makeNode(id: NodeId, members: readonly NodeId[], index: number): SimNode {
@@ -107,6 +118,7 @@ export class Cluster {
       onDown: (node) => {
         this.invariants.onCrash(node.id);
         this.#hintAround(node, false);
+        for (const listener of this.listeners) listener.onDown?.(node);
       },
     });
   }
@@ -183,6 +195,7 @@ export class Cluster {
     for (const id of nodes) {
       this.node(id).disk.options = CALM_DISK;
       this.node(id).disk.fullPermille = 0;
+      this.node(id).disk.failPermille = 0;
     }
     this.join(nodes);
     for (const node of nodes) {

@@ -1,7 +1,8 @@
 import type { Prng } from "../../core/base/prng.ts";
 import type { NodeMessage } from "../../core/node/vocabulary.ts";
+import { BadStarts } from "./bad-starts.ts";
 import { BitRot } from "./bit-rot.ts";
-import type { Cluster, ClusterListener } from "./cluster.ts";
+import { type Cluster, type ClusterListener, streamOf } from "./cluster.ts";
 import { Figure8 } from "./figure-8.ts";
 import { Operator } from "./operator.ts";
 import type { DiskOpKind } from "./sim-disk.ts";
@@ -26,6 +27,7 @@ export class Faults implements ClusterListener {
   /** Not a fault, but as little announced. */
   readonly operator: Operator;
   readonly #rot: BitRot;
+  readonly #badStarts: BadStarts;
 
   constructor(cluster: Cluster, prng: Prng) {
     this.#cluster = cluster;
@@ -35,18 +37,23 @@ export class Faults implements ClusterListener {
     this.operator = new Operator(cluster, prng);
     const scripted = this.#directors.has("figure-8") && cluster.nodes.length === 5;
     this.#rot = new BitRot(cluster, prng.split(1));
+    const starts = streamOf(cluster.settings.seed, "starts");
+    this.#badStarts = new BadStarts(starts, this.#options.badStartPercent);
     this.#figure8 = scripted ? new Figure8(cluster, prng) : null;
   }
 
   /** Faults injected so far. */
   get injected(): number {
-    return this.#injected + (this.#figure8?.injected ?? 0) + this.#rot.injected;
+    const scripted = this.#figure8?.injected ?? 0;
+    return this.#injected + scripted + this.#rot.injected + this.#badStarts.injected;
   }
 
   start(): void {
     this.#cluster.listeners.push(this);
     this.#rot.start();
     if (this.#figure8 !== null) {
+      // It starts and ends its nodes itself.
+      for (const { disk } of this.#cluster.nodes) disk.failPermille = 0;
       this.#figure8.start();
       return;
     }
@@ -67,7 +74,10 @@ export class Faults implements ClusterListener {
     this.#rot.stop();
     const at = this.#cluster.listeners.indexOf(this);
     if (at >= 0) this.#cluster.listeners.splice(at, 1);
-    for (const node of this.#cluster.nodes) node.disk.onCarriedOut = () => {};
+    for (const { disk } of this.#cluster.nodes) {
+      disk.onCarriedOut = () => {};
+      disk.failPermille = 0;
+    }
   }
 
   onSent(from: SimNode, to: SimNode, messages: readonly NodeMessage[]): void {
@@ -87,6 +97,10 @@ export class Faults implements ClusterListener {
     );
     if (grants && this.#takes("voter-after-grant")) {
       return this.#crash(from, "right after granting its vote", this.#briefly());
+    }
+    const asks = messages.some(({ message }) => message.kind === "requestVote" && !message.preVote);
+    if (asks && this.#takes("candidate-after-request")) {
+      return this.#crash(from, "right after asking for votes", this.#briefly());
     }
     const appends = messages.some(
       ({ message }) => message.kind === "appendEntries" && message.entries.length > 0,
@@ -170,8 +184,21 @@ export class Faults implements ClusterListener {
     node.crashNow(why);
     // The crash is due at this instant; the restart comes after it, however short the time.
     this.#cluster.scheduler.after(1 + downMs * 1000, () => {
-      if (!node.isUp) node.boot();
+      this.#restart(node);
     });
+  }
+
+  #restart(node: SimNode): void {
+    if (node.isUp) return;
+    if (this.#active) this.#badStarts.maybeStart(node);
+    if (!node.isUp) node.boot();
+  }
+
+  /** A process that its disk has ended is started again. */
+  onDown(node: SimNode): void {
+    if (!this.#active || !node.hasFailed) return;
+    this.#injected += 1;
+    this.#cluster.scheduler.after(1 + 1000 * this.#briefly(), () => this.#restart(node));
   }
 
   #pauseSomebody(): void {

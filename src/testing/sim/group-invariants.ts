@@ -6,16 +6,21 @@ import {
   type Term,
 } from "../../core/contract/ids.ts";
 import type { TraceEvent } from "../../core/contract/trace.ts";
-import { CATALOG_GROUP } from "../../core/node/keyspaces.ts";
+import { CATALOG_GROUP, type Group } from "../../core/node/keyspaces.ts";
 import type { NodeMessage } from "../../core/node/vocabulary.ts";
 import type { Replica } from "../../core/replication/single-leader/replica.ts";
+import { Elections } from "./elections.ts";
 import { Invariants, ViolationError } from "./invariants.ts";
 import type { SimNode } from "./sim-node.ts";
 
 interface WatchedReplica {
+  readonly group: Group;
   readonly replica: Replica;
   /** Those of its group. */
   readonly invariants: Invariants;
+  readonly elections: Elections;
+  /** It took no part in its group when it was last looked at. */
+  isResting: boolean;
 }
 
 /**
@@ -27,6 +32,7 @@ export class GroupInvariants {
   readonly #voters: readonly NodeId[];
   readonly #byGroup = new Map<GroupId, Invariants>();
   readonly #replicas = new Map<NodeId, Map<GroupId, WatchedReplica>>();
+  readonly #elections = new Map<GroupId, Elections>();
   readonly #names = new Map<number, string>();
 
   constructor(voters: readonly NodeId[]) {
@@ -59,7 +65,9 @@ export class GroupInvariants {
   }
 
   onTrace(event: TraceEvent): void {
-    if (event.group !== null) this.#of(event.group).onTrace(event);
+    if (event.group === null) return;
+    this.#of(event.group).onTrace(event);
+    this.#electionsOf(event.group).onTrace(event);
   }
 
   /** Groups that there were so far, the catalog among them. */
@@ -112,14 +120,29 @@ export class GroupInvariants {
     this.#look(node, now);
     const replicas = this.#replicas.get(node.id);
     if (replicas === undefined) return;
-    for (const { invariants } of replicas.values()) invariants.afterTurn(node.id, now);
+    for (const watched of replicas.values()) {
+      const { group, replica, invariants, elections, isResting } = watched;
+      invariants.afterTurn(node.id, now);
+      // One whose rest has ended in this turn has not settled yet.
+      watched.isResting = group.isResting;
+      if (isResting || group.isResting) continue;
+      const { raft } = replica.inspect();
+      elections.afterTurn(node.id, raft, node.isIdle, node.now);
+    }
   }
 
   onSent(from: NodeId, to: NodeId, { group, message }: NodeMessage): void {
     if (message.kind === "vote" && message.granted && !message.preVote) {
       this.#of(group).onVoteSent(from, to, message.term);
+      this.#electionsOf(group).onVoteSent(from, to, message.term);
     } else if (message.kind === "timeoutNow") this.#of(group).onTimeoutNowSent(from, to);
     else this.#of(group).onSent(from, message);
+  }
+
+  onDelivered(to: NodeId, { group, message }: NodeMessage): void {
+    // One that is being dropped takes in nothing any more.
+    if (group !== CATALOG_GROUP && group !== groupId(0, 0)) return;
+    this.#electionsOf(group).onDelivered(to, message);
   }
 
   /** Takes note of groups that the node has made or given up since. */
@@ -135,11 +158,18 @@ export class GroupInvariants {
       known.delete(id);
       this.#of(id).onGivenUp(node.id);
     }
-    for (const { id, replica, keyspace } of keyspaces.groups) {
+    for (const group of keyspaces.groups) {
+      const { id, replica, keyspace } = group;
       if (keyspace !== null) this.#noteName(keyspace.number, keyspace.name);
       if (known.get(id)?.replica === replica) continue;
       const invariants = this.#of(id);
-      known.set(id, { replica, invariants });
+      known.set(id, {
+        group,
+        replica,
+        invariants,
+        elections: this.#electionsOf(id),
+        isResting: false,
+      });
       invariants.onBoot(node.id, replica, now);
     }
   }
@@ -150,6 +180,15 @@ export class GroupInvariants {
     if (before === undefined || before === name) return;
     const text = `number ${number} was ${before} and is ${name}`;
     throw new ViolationError("number-reused", text);
+  }
+
+  #electionsOf(group: GroupId): Elections {
+    let elections = this.#elections.get(group);
+    if (elections === undefined) {
+      elections = new Elections(this.#voters);
+      this.#elections.set(group, elections);
+    }
+    return elections;
   }
 
   #of(group: GroupId): Invariants {

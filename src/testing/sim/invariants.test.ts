@@ -5,7 +5,7 @@ import { RaftLog } from "../../core/replication/single-leader/raft-log.ts";
 import type { Replica } from "../../core/replication/single-leader/replica.ts";
 import { Invariants } from "./invariants.ts";
 
-type Follower = { readonly node: string; matchIndex: number };
+type Follower = { readonly node: string; matchIndex: number; readonly ackedRound?: number };
 
 /** As much of a replica as the oracles look at. */
 class Fake {
@@ -13,7 +13,7 @@ class Fake {
   vote: string | null = null;
   commitIndex = 0;
   appliedIndex = 0;
-  leadership: { readonly followers: Follower[] } | null = null;
+  leadership: { readonly followers: Follower[]; readonly round: number } | null = null;
   readonly log = new RaftLog();
   damage: string | null = null;
   generation = 0;
@@ -51,7 +51,7 @@ class Fake {
 
   lead(term: number, followers: Follower[] = []): this {
     this.term = term;
-    this.leadership = { followers };
+    this.leadership = { followers, round: 3 };
     return this;
   }
 
@@ -106,6 +106,28 @@ describe("the white-box oracles", () => {
     look();
     nodes[2].lead(2);
     expect(look).not.toThrow();
+  });
+
+  test("a round that was confirmed before it began", () => {
+    const { nodes, look } = watched();
+    nodes[0].lead(1, [{ node: "n2", matchIndex: 0, ackedRound: 3 }]);
+    expect(look).not.toThrow();
+    nodes[0].lead(1, [{ node: "n2", matchIndex: 0, ackedRound: 4 }]);
+    expect(look).toThrow("round-truth");
+  });
+
+  test("a write that fewer nodes hold durably than it asked for", () => {
+    const { nodes, invariants, look } = watched([1], [1], []);
+    nodes[0].lead(1).commit(1);
+    look();
+    const check = (needed: number) => () => invariants.checkConcern({ term: 1, index: 1 }, needed);
+    expect(check(2)).not.toThrow();
+    expect(check(3)).toThrow("write-concern");
+    nodes[2].append(1);
+    look();
+    expect(check(3)).toThrow("write-concern");
+    nodes[2].sync(1);
+    expect(check(3)).not.toThrow();
   });
 
   test("one index and term, two entries", () => {

@@ -14,7 +14,7 @@ import type { Raft } from "../../core/replication/single-leader/raft.ts";
 import type { RaftLog } from "../../core/replication/single-leader/raft-log.ts";
 import type { Replica } from "../../core/replication/single-leader/replica.ts";
 import { DATA_PREFIX_BYTES } from "../../core/replication/single-leader/rows.ts";
-import type { Violation } from "../check/history.ts";
+import type { Place, Violation } from "../check/history.ts";
 
 /** Ends a run: an oracle has found something. */
 export class ViolationError extends Error {
@@ -437,12 +437,7 @@ export class Invariants {
 
   /** What somebody takes for committed is on the disks of a majority (LEAD3), whoever counted. */
   #checkDurable(node: NodeId, index: LogIndex, term: Term): void {
-    const holders: NodeId[] = [];
-    for (const voter of this.#voters) {
-      const { log } = this.#of(voter);
-      if (log === null || this.#durableOf(voter) < index) continue;
-      if (index <= log.compactedIndex || log.termAt(index) === term) holders.push(voter);
-    }
+    const holders = this.#holdersOf(index, term);
     if (holders.length >= majorityOf(this.#voters.length)) return;
     const text = `${node} takes entry ${index} of term ${term} for committed; only ${holders.join(", ") || "nobody"} holds it durably`;
     throw new ViolationError("commit-durability", text);
@@ -475,7 +470,11 @@ export class Invariants {
   /** What a leader believes of a follower of its own term is true, and only grows. */
   #checkMatches(watched: Watched, raft: Raft, leadership: Leadership): void {
     leadership.followers.forEach((progress, i) => {
-      const { node, matchIndex } = progress;
+      const { node, matchIndex, ackedRound } = progress;
+      if (ackedRound > leadership.round) {
+        const text = `${node} has confirmed round ${ackedRound} of ${watched.node}, which began ${leadership.round}`;
+        throw new ViolationError("round-truth", text);
+      }
       const before = watched.matches[i] ?? 0;
       if (matchIndex === before) return;
       watched.matches[i] = matchIndex;
@@ -498,6 +497,22 @@ export class Invariants {
     if (here === null || there === here) return;
     const text = `${leader} believes that ${node} holds its log up to ${matchIndex} (term ${here}) durably; it has ${there === null ? "not" : `term ${there}`}`;
     throw new ViolationError("match-truth", text);
+  }
+
+  /** LEAD4: a write is answered when as many nodes as it asked for hold it durably. */
+  checkConcern({ term, index }: Place, needed: number): void {
+    const holders = this.#holdersOf(index, term);
+    if (holders.length >= needed) return;
+    const text = `entry ${index} of term ${term} was to be held by ${needed} and is by ${holders.join(", ")}`;
+    throw new ViolationError("write-concern", text);
+  }
+
+  #holdersOf(index: LogIndex, term: Term): NodeId[] {
+    return this.#voters.filter((voter) => {
+      const { log } = this.#of(voter);
+      if (log === null || this.#durableOf(voter) < index) return false;
+      return index <= log.compactedIndex || log.termAt(index) === term;
+    });
   }
 
   #durableOf(node: NodeId): LogIndex {

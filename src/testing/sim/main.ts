@@ -1,11 +1,13 @@
+import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { defined } from "../../core/base/assert.ts";
 import { MUTANTS, type MutantId } from "../../core/base/mutants.ts";
+import { SIMULATED_IDS } from "./mutant-catalog.ts";
 import { MUTANT_ORACLES, MUTANT_PROFILES } from "./mutant-profiles.ts";
+import { type MutantFigures, measureMutant, mutantsPage } from "./mutant-table.ts";
 import {
   controlsOf,
   isUnderstood,
-  MUTANT_IDS,
   MUTANT_SEEDS_MAX,
   type MutantTrial,
   runControl,
@@ -24,7 +26,8 @@ const USAGE = `npm run sim -- [options]
   --verify        run each seed twice; the trace hashes must be equal
   --mutant ID     plant a mistake; run seeds under its profile until one of its oracles finds it,
                   and as many with nothing planted, which must be clean
-  --mutants       the same for every mistake, as a table
+  --mutants       the same for every mistake
+  --table         with --mutant or --mutants: write their figures into docs/mutants.md
   --cap N         give a mutant up after N seeds (default ${MUTANT_SEEDS_MAX})
   --lines N       lines of the timeline to print for a failure (default 150)
 
@@ -41,6 +44,7 @@ interface Arguments {
   readonly verify: boolean;
   readonly mutant: MutantId | null;
   readonly mutants: boolean;
+  readonly table: boolean;
   readonly cap: number;
   readonly lines: number;
 }
@@ -51,9 +55,11 @@ function main(): number {
     process.stderr.write(USAGE);
     return 2;
   }
-  if (parsed.mutants) return tryAll(MUTANT_IDS, parsed);
-  if (parsed.seed !== null) return runOne(parsed, parsed.seed);
-  if (parsed.mutant !== null) return tryAll([parsed.mutant], parsed);
+  const { mutant, mutants, seed, table } = parsed;
+  if (seed !== null) return runOne(parsed, seed);
+  const chosen = mutants ? SIMULATED_IDS : mutant === null ? [] : [mutant];
+  if (table) return writeTable(chosen);
+  if (chosen.length > 0) return tryAll(chosen, parsed);
   return runMany(parsed);
 }
 
@@ -69,6 +75,7 @@ function readArguments(): Arguments | null {
         verify: { type: "boolean", default: false },
         mutant: { type: "string" },
         mutants: { type: "boolean", default: false },
+        table: { type: "boolean", default: false },
         cap: { type: "string", default: String(MUTANT_SEEDS_MAX) },
         lines: { type: "string", default: "150" },
       },
@@ -84,8 +91,8 @@ function readArguments(): Arguments | null {
       lines: Number(values.lines),
     };
     const bad = Object.values(numbers).some((n) => n !== null && !(Number.isFinite(n) && n >= 0));
-    const { trace, verify, mutants } = values;
-    return bad ? null : { ...numbers, trace, verify, mutant, mutants };
+    const { trace, verify, mutants, table } = values;
+    return bad ? null : { ...numbers, trace, verify, mutant, mutants, table };
   } catch {
     return null;
   }
@@ -179,6 +186,23 @@ function tryAll(mutants: readonly MutantId[], parsed: Arguments): number {
   const kinds = `${mutants.length} mutants, ${controls.length} profiles with nothing planted`;
   console.log(failures === 0 ? `all is well: ${kinds}` : `${failures} failures: ${kinds}`);
   return failures === 0 ? 0 : 1;
+}
+
+const PAGE = new URL("../../../docs/mutants.md", import.meta.url);
+
+/** Measures mutant by mutant and writes the page after each: it takes long, and may be ended. */
+function writeTable(mutants: readonly MutantId[]): number {
+  let alive = 0;
+  for (const mutant of mutants) {
+    const figures: MutantFigures = measureMutant(mutant);
+    if (figures.seeds.includes(null)) alive += 1;
+    writeFileSync(PAGE, mutantsPage(readFileSync(PAGE, "utf8"), new Map([[mutant, figures]])));
+    const { oracles, seeds, plain, plainSeeds } = figures;
+    console.log(
+      `${mutant}: ${seeds.join(", ")} (${oracles.join(", ")}), ${plain} of ${plainSeeds}`,
+    );
+  }
+  return alive === 0 ? 0 : 1;
 }
 
 /** Says how the mutant fared; false where that is a failure. */

@@ -1,10 +1,7 @@
-import { MUTANTS, type MutantId } from "../../core/base/mutants.ts";
+import type { MutantId } from "../../core/base/mutants.ts";
 import { MUTANT_ORACLES, MUTANT_PROFILES } from "./mutant-profiles.ts";
 import { type RunResult, runSeed } from "./simulation.ts";
 import type { SwarmProfile } from "./swarm.ts";
-
-/** Every planted mistake, in the order of the table. */
-export const MUTANT_IDS = Object.keys(MUTANTS) as readonly MutantId[];
 
 /** Seeds that a mutant may survive before the simulator counts as blind to it. */
 export const MUTANT_SEEDS_MAX = 20;

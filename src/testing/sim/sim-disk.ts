@@ -1,3 +1,4 @@
+import type { MutantId } from "../../core/base/mutants.ts";
 import type { Prng } from "../../core/base/prng.ts";
 import type { Disk, DiskCompletion, DiskOp } from "../../core/contract/disk.ts";
 import { type DiskFault, type DiskRequest, MemoryDisk } from "./memory-disk.ts";
@@ -33,9 +34,12 @@ export class SimDisk implements Disk {
   onCarriedOut: (kind: DiskOpKind, after: boolean) => void = () => {};
   /** Of 1000 writes to the files of snapshots, how many find the disk full. */
   fullPermille = 0;
-  readonly memory = new MemoryDisk();
+  /** Of 1000 writes to the log and syncs of it, how many fail. */
+  failPermille = 0;
+  #memory = new MemoryDisk();
   readonly #scheduler: Scheduler;
   readonly #prng: Prng;
+  readonly #mutant: MutantId | null;
   readonly #deliver: (completion: DiskCompletion) => void;
   /** Grows at every crash: what was scheduled before concerns nobody. */
   #life = 0;
@@ -45,19 +49,43 @@ export class SimDisk implements Disk {
     scheduler: Scheduler,
     prng: Prng,
     deliver: (completion: DiskCompletion) => void,
+    mutant: MutantId | null = null,
   ) {
+    this.#mutant = mutant;
     this.options = options;
     this.#scheduler = scheduler;
     this.#prng = prng;
     this.#deliver = deliver;
-    this.memory.fault = (request) => this.#faultOf(request);
+    this.use(this.#memory);
+  }
+
+  /** What is on the disk. */
+  get memory(): MemoryDisk {
+    return this.#memory;
+  }
+
+  /** Another disk is put in. What the one before was asked for is forgotten. */
+  use(memory: MemoryDisk): void {
+    this.#life += 1;
+    this.#memory = memory;
+    memory.fault = (request) => this.#faultOf(request);
   }
 
   /** A disk that is full stops a node (STO8), except where nothing rests on what was written. */
   #faultOf(request: DiskRequest): DiskFault | null {
+    if (isLeftOut(request, this.#mutant)) return { kind: "drop" };
+    if (this.failPermille > 0 && isOfLog(request)) return this.#failureOf(request);
     if (request.kind !== "write" || !request.name.startsWith("snapshot-")) return null;
     if (this.fullPermille === 0 || !this.#prng.chance(this.fullPermille, 1000)) return null;
     return { kind: "error", code: "DISK_FULL", bytesKept: request.data.length >> 1 };
+  }
+
+  /** The mistake S11: nobody hears of what went wrong. */
+  #failureOf({ kind }: DiskRequest): DiskFault | null {
+    if (!this.#prng.chance(this.failPermille, 1000)) return null;
+    if (this.#mutant === "S11") return { kind: "drop" };
+    if (kind === "sync") return { kind: "error", code: "DISK_FAILED" };
+    return { kind: "error", code: "DISK_FULL", bytesKept: this.#prng.below(64) };
   }
 
   list(): readonly string[] {
@@ -135,4 +163,16 @@ export class SimDisk implements Disk {
     if (life !== this.#life) return;
     for (const completion of completions) this.#deliver(completion);
   }
+}
+
+function isOfLog(request: DiskRequest): boolean {
+  if (request.kind !== "write" && request.kind !== "sync") return false;
+  return request.name.startsWith("log-");
+}
+
+/** The mistakes S1, S2 and S7: never asking for something is a disk that leaves it out. */
+function isLeftOut(request: DiskRequest, mutant: MutantId | null): boolean {
+  if (request.kind === "syncDirectory") return mutant === "S1";
+  const isEarly = mutant === "S2" || mutant === "S7";
+  return isEarly && request.kind === "sync" && request.name.endsWith(".tmp");
 }

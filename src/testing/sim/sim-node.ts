@@ -17,7 +17,7 @@ import {
   type CheckpointFileStore,
   openCheckpointFileStore,
 } from "../../core/log/checkpoint-file-store.ts";
-import { boot, type NodeOptions } from "../../core/node/boot.ts";
+import { BootError, boot, type NodeOptions } from "../../core/node/boot.ts";
 import type { Keyspaces } from "../../core/node/keyspaces.ts";
 import type { OrderingLoop } from "../../core/node/ordering-loop.ts";
 import type {
@@ -29,6 +29,7 @@ import type {
 import { RAFT_LIMITS } from "../../core/replication/single-leader/raft.ts";
 import type { Replica } from "../../core/replication/single-leader/replica.ts";
 import { ViolationError } from "./invariants.ts";
+import type { MemoryDisk } from "./memory-disk.ts";
 import type { Micros, Scheduler } from "./scheduler.ts";
 import { SimDisk } from "./sim-disk.ts";
 import type { SwarmOptions } from "./swarm.ts";
@@ -79,6 +80,9 @@ export class SimNode {
   readonly #parts: SimNodeParts;
   #loop: OrderingLoop | null = null;
   #store: CheckpointFileStore | null = null;
+  /** Whether its directory says who it is. */
+  #isKnown = true;
+  #hasFailed = false;
   #boots = 0;
   #paused = false;
   #pausedAt: Micros = 0;
@@ -104,15 +108,26 @@ export class SimNode {
   constructor(parts: SimNodeParts) {
     this.id = parts.id;
     this.#parts = parts;
-    this.disk = new SimDisk(parts.options.disk, parts.scheduler, parts.diskPrng, (completion) => {
-      if (this.#loop === null) return;
-      this.#loop.onDisk(completion);
-      this.#scheduleTurn();
-    });
+    this.disk = new SimDisk(
+      parts.options.disk,
+      parts.scheduler,
+      parts.diskPrng,
+      (completion) => {
+        if (this.#loop === null) return;
+        this.#loop.onDisk(completion);
+        this.#scheduleTurn();
+      },
+      parts.mutant,
+    );
   }
 
   get isUp(): boolean {
     return this.#loop !== null;
+  }
+
+  /** Its last process ended because its disk refused something (STO8). */
+  get hasFailed(): boolean {
+    return this.#hasFailed;
   }
 
   get isPaused(): boolean {
@@ -154,6 +169,11 @@ export class SimNode {
     return null;
   }
 
+  /** Whether everything that has reached it was taken in. */
+  get isIdle(): boolean {
+    return this.#loop?.queued === 0;
+  }
+
   get isLeader(): boolean {
     return this.replica?.isLeader ?? false;
   }
@@ -163,6 +183,7 @@ export class SimNode {
     assert(this.#loop === null, `${this.id} is running`);
     const { scheduler, options, prng, timeline } = this.#parts;
     this.#boots += 1;
+    this.#hasFailed = false;
     this.#bootedAt = scheduler.now;
     this.#instantBase = prng.between(1, options.instantBaseMsMax);
     const { driftPpmMax } = options.faults;
@@ -171,13 +192,15 @@ export class SimNode {
     this.#lastConnection = 0;
     timeline.note(scheduler.now, this.id, "boot", `start=${this.#boots}`);
     const boots = this.#boots;
+    const { mutant } = this.#parts;
+    const checksum = mutant === "S3" ? () => 0 : crc32;
     this.#loop = this.#guard(() =>
       boot(this.#nodeOptions(), {
         disk: this.disk,
-        checksum: crc32,
+        checksum,
         now: this.now,
         openStore: (nextOp) => {
-          this.#store = openCheckpointFileStore({ disk: this.disk, checksum: crc32, nextOp });
+          this.#store = openCheckpointFileStore({ disk: this.disk, checksum, nextOp, mutant });
           return this.#store;
         },
         ports: {
@@ -188,6 +211,27 @@ export class SimNode {
     );
     this.#parts.onBoot(this);
     this.#scheduleTurn();
+  }
+
+  /**
+   * Starts from another disk than its own, which may not say whose it is. Refused, the node is down
+   * and has its own disk again; else it goes on with that one.
+   */
+  bootFrom(memory: MemoryDisk, isKnown: boolean): void {
+    const own = this.disk.memory;
+    this.disk.use(memory);
+    this.#isKnown = isKnown;
+    try {
+      this.boot();
+    } catch (failure) {
+      const isRefused = failure instanceof ViolationError && failure.cause instanceof BootError;
+      if (!isRefused) throw failure;
+      this.#parts.timeline.note(this.#parts.scheduler.now, this.id, "refused");
+      this.#store = null;
+      this.disk.use(own);
+    } finally {
+      this.#isKnown = true;
+    }
   }
 
   /**
@@ -330,7 +374,10 @@ export class SimNode {
     this.#isClockFirst = false;
     this.#guard(() => loop.turn(now, stepsMax));
     this.#parts.onTurn(this);
-    if (loop.failure !== null) this.crashNow(`disk failure: ${loop.failure.message}`);
+    if (loop.failure !== null) {
+      this.#hasFailed = true;
+      this.crashNow(`disk failure: ${loop.failure.message}`);
+    }
     this.#armTimer(loop, now);
   }
 
@@ -403,7 +450,7 @@ export class SimNode {
         .slice(1, 6)
         .map((line) => line.trim());
       const violation = new ViolationError(
-        "assertion",
+        failure instanceof BootError ? "refused-start" : "assertion",
         `${this.id}: ${failure.name}: ${failure.message}\n    ${stack.join("\n    ")}`,
       );
       violation.cause = failure;
@@ -416,7 +463,7 @@ export class SimNode {
     const { electionTimeoutMs, heartbeatMs } = options;
     return {
       node: id,
-      incarnation: incarnationOf(id),
+      incarnation: incarnationOf(this.#isKnown ? id : `new-${id}`),
       cluster: "simulated",
       members: members.map((node) => ({ node, incarnation: incarnationOf(node) })),
       keyspaces: keyspaceNames(options.keyspaces).map((name) => ({

@@ -23,6 +23,7 @@ import { rowsHash, ViolationError } from "./invariants.ts";
 import { keyspaceNames, type SimNode } from "./sim-node.ts";
 import { drawSwarm, type SwarmOptions, type SwarmProfile } from "./swarm.ts";
 import type { TimelineLine } from "./timeline.ts";
+import { Transactors } from "./transactors.ts";
 import { type Answer, DEFAULT_CONCERN, growthOf, modelOf, Workload } from "./workload.ts";
 
 /** What one run is made from. */
@@ -101,6 +102,7 @@ class Run {
   readonly #faults: Faults;
   readonly #workload: Workload;
   readonly #churn: Churn;
+  readonly #transactors: Transactors;
   readonly #prng: Prng;
   #lookAt = 0;
   /** By node and group: what its rows hashed to, and where its state stood then. */
@@ -112,6 +114,8 @@ class Run {
     this.#faults = new Faults(cluster, this.#prng.split(1));
     this.#workload = new Workload(cluster, streamOf(seed, "workload"));
     this.#churn = new Churn(cluster, streamOf(seed, "churn"));
+    const transactions = streamOf(seed, "transactions");
+    this.#transactors = new Transactors(cluster, this.#workload, transactions);
   }
 
   execute(): Violation | null {
@@ -162,11 +166,13 @@ class Run {
     this.#cluster.start();
     this.#workload.start();
     this.#churn.start();
+    this.#transactors.start();
     this.#faults.start();
     this.#cluster.run(this.#cluster.settings.options.safetyMs);
     this.#faults.stop();
     this.#workload.stop();
     this.#churn.stop();
+    this.#transactors.stop();
   }
 
   /** A majority that is up and connected makes progress, whatever state the faults left it in. */
@@ -236,7 +242,10 @@ class Run {
   #convergence(): FinalValues {
     this.#note("heal-all");
     this.#heal(this.#cluster.nodes);
-    const openCalls = () => this.#workload.openCalls + this.#faults.operator.openCalls;
+    const openCalls = () => {
+      const { openCalls } = this.#faults.operator;
+      return this.#workload.openCalls + openCalls + this.#transactors.openCalls;
+    };
     const settled = () => openCalls() === 0 && this.#isConverged();
     if (!this.#cluster.runUntil(CONVERGENCE_MS_MAX, settled)) {
       throw new ViolationError(

@@ -12,6 +12,7 @@ export const DIRECTORS = [
   "isolate-leader",
   "figure-8",
   "around-snapshot",
+  "candidate-after-request",
 ] as const;
 
 /** The name of a scripted course of events. */
@@ -30,6 +31,10 @@ export interface FaultOptions {
   readonly rotMs: number;
   /** Of 1000 writes to the files of snapshots, how many find the disk full. */
   readonly fullPermille: number;
+  /** Of 1000 writes to the log and syncs of it, how many fail, which ends the process. */
+  readonly failPermille: number;
+  /** Of 100 restarts, how many find a wrong or damaged disk first. */
+  readonly badStartPercent: number;
   /** How long a node stays down, a partition stands and a pause lasts, at most. */
   readonly downMsMax: number;
   readonly partitionMsMax: number;
@@ -68,6 +73,8 @@ export interface WorkloadOptions {
   readonly concernPercent: number;
   /** Mean pause between keyspaces that are created, used and dropped, in ms; 0: none are. */
   readonly churnMs: number;
+  /** Clients that increment counters by transactions. */
+  readonly transactors: number;
 }
 
 /** Everything that a seed draws before the run: swarm testing (Groce et al. 2012). */
@@ -171,7 +178,10 @@ type StateOptions =
   | "scrubMs"
   | "scrubRowsMax";
 
-type BasicOptions = Omit<SwarmOptions, StateOptions | "faults"> & { readonly faults: BasicFaults };
+type BasicOptions = Omit<SwarmOptions, StateOptions | "faults" | "workload"> & {
+  readonly faults: BasicFaults;
+  readonly workload: Omit<WorkloadOptions, "transactors">;
+};
 
 /** Drawn after all others, so that theirs are what they were before there were these. */
 function withStateFaults(prng: Prng, basic: BasicOptions, transferMs: number): SwarmOptions {
@@ -197,12 +207,31 @@ function withStateFaults(prng: Prng, basic: BasicOptions, transferMs: number): S
       transferMs,
       rotMs: feature(prng, [400, 1500]),
       fullPermille: feature(prng, [20, 200]),
-      directors: [...basic.faults.directors, ...directors],
+      ...drawDiskFaults(prng),
+      directors: [...basic.faults.directors, ...directors, ...drawLateDirectors(prng)],
     },
+    workload: { ...basic.workload, transactors: prng.pick([0, 0, 1, 2]) },
   };
 }
 
-type BasicFaults = Omit<FaultOptions, "transferMs" | "rotMs" | "fullPermille">;
+/** Drawn where others are not shifted by it. */
+const DRAWN_LATER: readonly DirectorName[] = ["around-snapshot", "candidate-after-request"];
+
+function drawDiskFaults(prng: Prng): Pick<FaultOptions, "failPermille" | "badStartPercent"> {
+  return {
+    failPermille: prng.chance(1, 4) ? prng.pick([1, 5]) : 0,
+    badStartPercent: prng.chance(1, 4) ? 25 : 0,
+  };
+}
+
+function drawLateDirectors(prng: Prng): readonly DirectorName[] {
+  return prng.chance(1, 4) ? ["candidate-after-request"] : [];
+}
+
+type BasicFaults = Omit<
+  FaultOptions,
+  "transferMs" | "rotMs" | "fullPermille" | "failPermille" | "badStartPercent"
+>;
 
 /**
  * Each feature is absent in about half of the seeds: what always happens can hide what else does.
@@ -248,13 +277,13 @@ function drawFaults(prng: Prng, electionTimeoutMs: number): BasicFaults {
     hintsMissingPercent: prng.pick([0, 20, 100]),
     hintsLateMsMax: prng.pick([2, 50, 1000]),
     directors: DIRECTORS.filter(
-      (name) => name !== "around-snapshot" && prng.chance(1, name === "figure-8" ? 12 : 4),
+      (name) => !DRAWN_LATER.includes(name) && prng.chance(1, name === "figure-8" ? 12 : 4),
     ),
     directorPermille: prng.pick([5, 50, 300]),
   };
 }
 
-function drawWorkload(prng: Prng, electionTimeoutMs: number): WorkloadOptions {
+function drawWorkload(prng: Prng, electionTimeoutMs: number): BasicOptions["workload"] {
   const clients = prng.between(3, 8);
   const burstMax = prng.pick([1, 2, 4, 8]);
   const operationsPerSecond = prng.pick([30, 50, 90]);

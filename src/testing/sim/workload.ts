@@ -93,6 +93,8 @@ interface Open {
   readonly operation: number;
   readonly action: Action;
   readonly hasMeta: boolean;
+  /** How many nodes are to hold the write durably when it is answered; 0 if that is not known. */
+  readonly durable: number;
   readonly done: (answer: Answer) => void;
 }
 
@@ -160,7 +162,9 @@ export class Client implements ConnectionListener {
     const command = isHashed(key) ? hashCommandOf(key, action, operation) : commandOf(key, action);
     const words = [...optionsOf(action, concern), ...command];
     const request = this.#node.call(this.#connection, words.map(encodeUtf8));
-    this.#open.push({ request, call: { operation, action, hasMeta: concern.meta, done } });
+    const durable =
+      keyspaceOf(key) === DEFAULT_KEYSPACE.name ? durableBy(concern, nodes.length) : 0;
+    this.#open.push({ request, call: { operation, action, hasMeta: concern.meta, durable, done } });
     const { timeline } = this.#cluster;
     if (timeline.recording) this.#line(operation, words.join(" "));
   }
@@ -197,11 +201,14 @@ export class Client implements ConnectionListener {
       throw new ViolationError("program-order", text);
     }
     if (first.call === null) return this.#onSelected(reply.reply);
-    const { operation, action, hasMeta, done } = first.call;
+    const { operation, action, hasMeta, durable, done } = first.call;
     const { inner, place, token } = hasMeta ? takeMeta(reply.reply) : plainReply(reply.reply);
     const answer = understand(action, inner);
     const { outcome, result, error = null } = answer;
     this.#history.complete(operation, outcome, result, this.#cluster.now, { place, error });
+    if (outcome === "ok" && error === null && action.kind !== "get" && place !== null) {
+      this.#cluster.invariants.ofDefault.checkConcern(place, durable);
+    }
     const shown = describeReply(inner);
     this.#cluster.timeline.note(
       this.#cluster.now,
@@ -215,7 +222,7 @@ export class Client implements ConnectionListener {
   /** What was sent behind a SELECT that failed went to a keyspace where its key means nothing. */
   #onSelected(reply: Reply): void {
     if (reply.kind !== "error") return;
-    if (!EXPECTED.has(reply.code) && reply.code !== "NOKEYSPACE") {
+    if (!EXPECTED_ERRORS.has(reply.code) && reply.code !== "NOKEYSPACE") {
       throw new ViolationError("unexpected-error", `SELECT: ${describeReply(reply)}`);
     }
     this.close();
@@ -249,6 +256,12 @@ function promisedBy(action: Action, concern: Concern, nodes: number): Promised {
   if (concern.w === "leader") return "lossy";
   const majority = Math.floor(nodes / 2) + 1;
   return typeof concern.w === "number" && concern.w < majority ? "lossy" : "strong";
+}
+
+/** LEAD4: what the answer to a write that asks for more than a majority says. */
+function durableBy({ w }: Concern, nodes: number): number {
+  if (w === "all") return nodes;
+  return typeof w === "number" && w > nodes / 2 ? w : 0;
 }
 
 function optionsOf(action: Action, concern: Concern): string[] {
@@ -303,7 +316,7 @@ function hashCommandOf(key: string, action: Action, operation: number): string[]
 }
 
 /** Codes whose errors are worth their outcome; any other error is a finding. */
-const EXPECTED = new Set([
+export const EXPECTED_ERRORS: ReadonlySet<string> = new Set([
   "NOLEADER",
   "TIMEOUT",
   "STALE",
@@ -315,7 +328,8 @@ const EXPECTED = new Set([
   "SHUTTING_DOWN",
 ]);
 
-const OUTCOMES = { "not-applied": "fail", unknown: "info", applied: "ok" } as const;
+/** What an error's outcome means for a history. */
+export const OUTCOMES = { "not-applied": "fail", unknown: "info", applied: "ok" } as const;
 
 /** A reply, and what META said of it. */
 interface Told {
@@ -367,7 +381,7 @@ function understand(action: Action, reply: Reply): Answer {
     case "null":
       return { outcome: "ok", result: null };
     case "error": {
-      if (!EXPECTED.has(reply.code) || reply.outcome === null) {
+      if (!EXPECTED_ERRORS.has(reply.code) || reply.outcome === null) {
         throw new ViolationError("unexpected-error", `${action.kind}: ${describeReply(reply)}`);
       }
       const outcome = OUTCOMES[reply.outcome];
@@ -455,6 +469,12 @@ export class Workload {
   connect(node: SimNode): Client | null {
     this.#processes += 1;
     return Client.connect(this.#cluster, this.history, node, this.#processes);
+  }
+
+  /** A new process of the history. */
+  process(): number {
+    this.#processes += 1;
+    return this.#processes;
   }
 
   /** A token that was never used before in this run. */

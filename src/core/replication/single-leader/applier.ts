@@ -41,6 +41,8 @@ import {
 } from "./rows.ts";
 import { StateRows } from "./state-rows.ts";
 
+const L41_MS = 500;
+
 const REBUILDING = "This node's copy of the keyspace was found to be wrong and is being rebuilt.";
 
 /** Dead rows that an entry removes at most: one of a client, so that it costs hardly more. */
@@ -196,7 +198,8 @@ export class Applier {
   /** False when applying failed: the entry's changes are undone and the keyspace halts (GEN5). */
   #apply(entry: EntryBytes, index: LogIndex, listener: AppliedListener): boolean {
     this.#logTime = Math.max(this.#logTime, entryTime(entry));
-    this.#state.begin(index, this.#logTime);
+    const { mutant } = this.#raft.options;
+    this.#state.begin(mutant === "L50" ? this.#raft.wallMs : index, this.#logTime);
     if (entryVersion(entry) > SEMANTICS_VERSION) {
       this.#halt(index, `semantics version ${entryVersion(entry)} is newer than this software`);
       return false;
@@ -234,7 +237,7 @@ export class Applier {
   #applyOnce(entry: EntryBytes, index: LogIndex, id: number, listener: AppliedListener): boolean {
     const sequence = entrySequence(entry);
     const session = this.sessions.get(id);
-    if (session === undefined) {
+    if (session === undefined || this.#isLate(entry)) {
       this.#passed(entry, index);
       listener.onExpired(id, sequence);
       return true;
@@ -253,6 +256,12 @@ export class Applier {
     if (!duplicate) this.sessions.record(session, sequence, entryFloor(entry), answer);
     listener.onApplied(id, sequence, answer);
     return true;
+  }
+
+  /** The mistake L41: whether a session has ended is asked of this node's own clock. */
+  #isLate(entry: EntryBytes): boolean {
+    const { options, wallMs } = this.#raft;
+    return options.mutant === "L41" && wallMs - entryTime(entry) > L41_MS;
   }
 
   /**
@@ -313,11 +322,17 @@ export class Applier {
     this.#entryRows = [];
     // Entries that are not applied yet may lie in log segments that this checkpoint frees. Those
     // that wait for their group come behind it: they would be replayed on top of themselves.
-    for (let index = this.#appliedIndex + 1; index <= this.#raft.writtenIndex; index += 1) {
+    for (let index = this.#restartIndex + 1; index <= this.#raft.writtenIndex; index += 1) {
       const key = prefix + ENTRIES + bigEndian(index);
       this.#memtable.put(key, log.entry(index));
       this.#entryRows.push(key);
     }
+  }
+
+  /** Where applying goes on after a restart from the checkpoint that begins. */
+  get #restartIndex(): LogIndex {
+    const { options, commitIndex } = this.#raft;
+    return options.mutant === "L34" ? commitIndex : this.#appliedIndex;
   }
 
   #writeSessions(prefix: string): void {
@@ -336,8 +351,8 @@ export class Applier {
     return {
       term,
       vote,
-      appliedIndex: this.#appliedIndex,
-      appliedTerm: this.#appliedTerm,
+      appliedIndex: this.#restartIndex,
+      appliedTerm: log.termAt(this.#restartIndex) ?? this.#appliedTerm,
       logTime: this.#logTime,
       generation: this.#generation,
       counts: this.#state.counts,

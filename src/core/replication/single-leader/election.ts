@@ -15,6 +15,7 @@ type Vote = Extract<SingleLeaderMessage, { kind: "vote" }>;
  */
 export function startPreVote(raft: Raft, now: Instant, out: Out): void {
   assert(raft.role !== "leader", "a leader does not campaign");
+  if (raft.options.mutant === "L45") raft.becomeFollower(raft.term + 1, null, now);
   raft.role = "preCandidate";
   raft.isAskedToLead = false;
   raft.leader = null;
@@ -44,7 +45,9 @@ export function startElection(raft: Raft, transfer: boolean, now: Instant, out: 
   raft.resetElectionTimer(now);
   raft.trace("become-candidate", `term=${raft.term}`);
   for (const peer of raft.peers) {
-    out.sendAfterWrite(peer, requestVote(raft, raft.term, false, transfer));
+    const request = requestVote(raft, raft.term, false, transfer);
+    if (raft.options.mutant === "L58") out.send(peer, request);
+    else out.sendAfterWrite(peer, request);
   }
 }
 
@@ -64,7 +67,9 @@ export function onRequestVote(
   now: Instant,
   out: Out,
 ): void {
-  if (!message.transfer && raft.hearsLeader(now)) {
+  const { mutant } = raft.options;
+  const isHeld = raft.hearsLeader(now) && !(message.preVote && mutant === "L46");
+  if (!message.transfer && isHeld) {
     raft.trace("vote-ignored", `candidate=${from} leader=${raft.leader ?? ""}`);
     // The candidate may be behind in terms and must learn it, or it would ask for ever.
     if (message.preVote || message.term < raft.term) refuse(raft, from, message.preVote, out);
@@ -75,12 +80,12 @@ export function onRequestVote(
   const mayVote =
     message.term === raft.term &&
     raft.leader === null &&
-    (raft.vote === null || raft.vote === from);
+    (raft.vote === null || raft.vote === from || mutant === "L6");
   // The leader's wish overrides that it is alive, never that a candidate's log has to be complete:
   // the message may be late, and the leader have gone on (L51).
   const isComplete =
     raft.isUpToDate(message.lastLogIndex, message.lastLogTerm) ||
-    (message.transfer && raft.options.mutant === "L51");
+    (message.transfer && mutant === "L51");
   if (!mayVote || !isComplete) return refuse(raft, from, false, out);
   raft.becomeFollower(raft.term, null, now);
   raft.vote = from;
@@ -105,13 +110,15 @@ function refuse(raft: Raft, to: NodeId, preVote: boolean, out: Out): void {
 
 /** Counts a vote that was asked for in this term (Raft §5.2). */
 export function onVote(raft: Raft, from: NodeId, vote: Vote, now: Instant, out: Out): void {
+  const { mutant } = raft.options;
+  if (!vote.granted && vote.term > raft.term && mutant === "L10") return;
   if (!vote.granted && vote.term > raft.term) return raft.becomeFollower(vote.term, null, now);
   const asked = vote.preVote ? raft.term + 1 : raft.term;
   const role = vote.preVote ? "preCandidate" : "candidate";
   if (raft.role !== role) return;
   // A grant of an earlier election says nothing about this one. A refusal may come from a lower
   // term.
-  if (vote.granted && vote.term !== asked) return;
+  if (vote.granted && vote.term !== asked && mutant !== "L9") return;
   if (vote.granted) raft.granted.add(from);
   else raft.refused.add(from);
   if (isWon(raft)) {

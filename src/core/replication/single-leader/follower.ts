@@ -1,5 +1,5 @@
 import { assert } from "../../base/assert.ts";
-import type { Instant, LogIndex, NodeId } from "../../contract/ids.ts";
+import type { Instant, LogIndex, NodeId, Term } from "../../contract/ids.ts";
 import { entryTerm } from "./entry.ts";
 import type { EntryBytes, SingleLeaderMessage } from "./messages.ts";
 import type { Out, Raft } from "./raft.ts";
@@ -10,7 +10,8 @@ type AppendEntries = Extract<SingleLeaderMessage, { kind: "appendEntries" }>;
  * Takes note of a message that only the leader of its term sends. False when the message is from a
  * deposed leader: it gets our term and nothing else.
  */
-export function hearLeader(raft: Raft, from: NodeId, term: number, now: Instant): boolean {
+export function hearLeader(raft: Raft, from: NodeId, told: Term, now: Instant): boolean {
+  const term = raft.options.mutant === "L11" ? Math.max(told, raft.term) : told;
   if (term < raft.term) return false;
   assert(term > raft.term || !raft.isLeader, "two leaders in one term", term);
   if (term > raft.term || raft.role !== "follower" || raft.leader !== from) {
@@ -54,9 +55,10 @@ export function onAppendEntries(
   // Beyond the last entry of this message nothing has been compared with the leader's log: what
   // lies there may be an old term's, so neither commit nor acknowledgement may reach it (L16, L17).
   const verified = Math.max(message.prevLogIndex + message.entries.length, log.compactedIndex);
-  raft.commitTo(Math.min(message.commitIndex, verified));
+  const { mutant } = raft.options;
+  raft.commitTo(Math.min(message.commitIndex, mutant === "L16" ? log.lastIndex : verified));
   noteFreshness(raft, message, now);
-  promise(raft, from, verified, message.round);
+  promise(raft, from, mutant === "L17" ? log.lastIndex : verified, message.round);
 }
 
 /**
@@ -88,8 +90,10 @@ function withoutKnown(
     const index = message.prevLogIndex + 1 + i;
     if (index <= log.compactedIndex) continue;
     if (index > log.lastIndex) return i === 0 ? entries : entries.slice(i);
-    if (log.termAt(index) === entryTerm(entries[i]!)) continue;
-    if (raft.options.mutant === "L14") continue;
+    const { mutant } = raft.options;
+    const isTaken = mutant === "L15" && index > raft.commitIndex;
+    if (log.termAt(index) === entryTerm(entries[i]!) && !isTaken) continue;
+    if (mutant === "L14") continue;
     raft.truncate(index, now, out);
     return entries.slice(i);
   }

@@ -483,7 +483,8 @@ export class Forwarding {
     const deadlineMs = Math.max(0, Math.min(call.deadline - now, 0xffff_ffff));
     call.handed += 1;
     if (call.kind === "write") {
-      if (call.sequence === 0) this.#number(call);
+      const isAnew = this.#raft.options.mutant === "L40" && call.handed > 1;
+      if (call.sequence === 0 || isAnew) this.#number(call);
       const { sequence, concern } = call;
       return { kind: "write", sequence, concern, deadlineMs, entry: entryOf(call, this.#slab) };
     }
@@ -684,7 +685,8 @@ export class Forwarding {
       return this.#finish(call, error("TIMEOUT", text, "not-applied"), NO_META, out);
     }
     const text = "Handed to a leader and not confirmed within the deadline; it may yet be applied.";
-    this.#reply(out, call.ticket, error("TIMEOUT", text));
+    const outcome = this.#raft.options.mutant === "L39" ? "not-applied" : "unknown";
+    this.#reply(out, call.ticket, error("TIMEOUT", text, outcome));
     this.#abandon(call);
   }
 

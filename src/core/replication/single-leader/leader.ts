@@ -45,19 +45,21 @@ export function ownTermCommitted(raft: Raft): boolean {
 
 /** A follower accepted or refused entries (Raft §5.3). */
 export function onAppendReply(raft: Raft, from: NodeId, reply: AppendReply, now: Instant): void {
+  const { mutant } = raft.options;
+  if (reply.term > raft.term && mutant === "L10") return;
   if (reply.term > raft.term) return raft.becomeFollower(reply.term, null, now);
   const leadership = raft.leadership;
-  if (leadership === null || reply.term < raft.term) return;
+  if (leadership === null || (reply.term < raft.term && mutant !== "L12")) return;
   const progress = leadership.progress(from);
   progress.lastHeardAt = now;
   progress.ackedRound = Math.max(progress.ackedRound, reply.round);
-  const boot = raft.options.mutant === "L55" ? 0 : reply.boot;
+  const boot = mutant === "L55" ? 0 : reply.boot;
   // One that was overtaken on the way would make its clock look slow.
   if (progress.stamped(boot, reply.stamp)) progress.wallOffset = reply.wallMs - now;
   if (!reply.success) return onRefusal(raft, progress, reply);
   progress.appliedIndex = Math.max(progress.appliedIndex, reply.appliedIndex);
   assert(reply.matchIndex <= raft.log.lastIndex, "a follower acknowledges what was never sent");
-  progress.matched(reply.matchIndex, raft.options.mutant === "L18");
+  progress.matched(reply.matchIndex, mutant === "L18");
   if (progress.state === "probe") progress.becomeReplicate();
 }
 
@@ -80,10 +82,11 @@ export function advanceCommit(raft: Raft): void {
   if (leadership === null) return;
   // Nothing that could be counted; most turns end here.
   if (raft.commitIndex === raft.log.lastIndex) return;
-  const own = raft.options.mutant === "L3" ? raft.log.lastIndex : raft.log.durableIndex;
-  const index = leadership.majorityMatch(own);
+  const { mutant } = raft.options;
+  const own = mutant === "L3" || mutant === "L38" ? raft.log.lastIndex : raft.log.durableIndex;
+  const index = leadership.majorityMatch(own, mutant === "L5" ? own : 0);
   if (index <= raft.commitIndex) return;
-  if (raft.log.termAt(index) === raft.term || raft.options.mutant === "L4") raft.commitTo(index);
+  if (raft.log.termAt(index) === raft.term || mutant === "L4") raft.commitTo(index);
 }
 
 /** How many voters hold the entry durably, the leader among them. */
@@ -97,7 +100,7 @@ export function durableCount(raft: Raft, index: LogIndex): number {
 /** Steps down when it hears no majority: a deaf leader would keep its clients waiting for ever. */
 export function checkQuorum(raft: Raft, now: Instant): void {
   const leadership = raft.leadership;
-  if (leadership === null) return;
+  if (leadership === null || raft.options.mutant === "L47") return;
   if (leadership.hearsMajority(now - raft.options.timing.electionTimeoutMs)) return;
   raft.trace("quorum-lost", `term=${raft.term}`);
   raft.becomeFollower(raft.term, null, now);

@@ -96,12 +96,16 @@ export class Leadership {
     return confirmed;
   }
 
-  /** The highest index that a majority holds durably, of which this node holds `own`. */
-  majorityMatch(own: LogIndex): LogIndex {
+  /**
+   * The highest index that a majority holds durably, of which this node holds `own`. The mistake L5
+   * lends one of the others what it may not have.
+   */
+  majorityMatch(own: LogIndex, lent: LogIndex): LogIndex {
     this.followers.forEach((progress, i) => {
       this.#counted[i + 1] = progress.matchIndex;
     });
     this.#counted[0] = own;
+    if (lent > 0) this.#counted[1] = lent;
     return majorityValue(this.#counted);
   }
 

@@ -294,7 +294,9 @@ export class Proposals implements Omit<AppliedListener, "onApplying"> {
       ? (answer?.index ?? this.#indexOf(desk, sequence))
       : this.#propose(item.entry, session, sequence, stream.floor);
     desk.proposed = Math.max(desk.proposed, sequence);
-    const need = needOf(item.concern, this.#raft.options.voters.length);
+    const { mutant, voters } = this.#raft.options;
+    const concern = mutant === "L37" && item.concern !== 0 ? -1 : item.concern;
+    const need = needOf(concern, voters.length);
     const deadline = now + item.deadlineMs;
     const to = stream.from;
     this.#await(desk, { to, session, sequence, need, deadline, index, answer, told: false });
@@ -354,7 +356,8 @@ export class Proposals implements Omit<AppliedListener, "onApplying"> {
     // A write answered before it was committed is below the floor, yet still to be applied: the
     // read must see it. Below the floor and nowhere, it was lost by its own choice of concern.
     const isOver = afterSequence < floor && placeOf(desk, afterSequence) === undefined;
-    if (afterSequence <= applied || isOver) return this.#readInTime(to, session, item);
+    const overtakes = this.#raft.options.mutant === "L57";
+    if (afterSequence <= applied || isOver || overtakes) return this.#readInTime(to, session, item);
     const waiting = desk.readsAfter.get(afterSequence) ?? [];
     waiting.push({ to, item });
     desk.readsAfter.set(afterSequence, waiting);

@@ -235,7 +235,10 @@ export class Raft {
 
   /** Raft §5.4.1: the log with the later last term, or the longer one of equal terms, is newer. */
   isUpToDate(lastLogIndex: LogIndex, lastLogTerm: Term): boolean {
-    if (lastLogTerm !== this.log.lastTerm) return lastLogTerm > this.log.lastTerm;
+    const { mutant } = this.options;
+    if (mutant === "L7") return true;
+    if (lastLogTerm !== this.log.lastTerm && mutant !== "L8")
+      return lastLogTerm > this.log.lastTerm;
     return lastLogIndex >= this.log.lastIndex;
   }
 

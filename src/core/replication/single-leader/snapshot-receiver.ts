@@ -195,7 +195,8 @@ export class SnapshotReceiver {
    * entries behind it may have been acknowledged and counted: to reset the log would lose them.
    */
   #holds({ index, term }: SnapshotId): boolean {
-    const { commitIndex, log } = this.#raft;
+    const { commitIndex, log, options } = this.#raft;
+    if (options.mutant === "L33") return false;
     return index <= commitIndex || log.termAt(index) === term;
   }
 
@@ -213,8 +214,9 @@ export class SnapshotReceiver {
     if (!this.#hears(from, message.term, message.id, now, out)) return;
     const incoming = this.#incoming;
     if (incoming === null || incoming.phase !== "filling") return;
-    if (!isSameSnapshot(incoming.id, message.id)) return;
-    const isBlind = this.#raft.options.mutant === "S22";
+    const { mutant } = this.#raft.options;
+    if (!isSameSnapshot(incoming.id, message.id) && mutant !== "L35") return;
+    const isBlind = mutant === "S22" || mutant === "L35";
     // Another one than the next: the leader will ask where to go on.
     if (message.offset !== incoming.offset && !(isBlind && message.offset > incoming.offset))
       return;
@@ -254,7 +256,7 @@ export class SnapshotReceiver {
         const key = reader.byteString();
         const value = reader.bytes().slice();
         if (key.startsWith(DATA)) incoming.rows.put(prefix + key.slice(DATA.length), value);
-        else if (key.startsWith(SESSIONS)) incoming.sessions.push(value);
+        else if (key.startsWith(SESSIONS)) this.#takeSession(incoming, value);
         else if (key === META) incoming.meta = decodeMeta(value);
         else return false;
       }
@@ -263,6 +265,10 @@ export class SnapshotReceiver {
       if (failure instanceof FormatError) return false;
       throw failure;
     }
+  }
+
+  #takeSession(incoming: Incoming, row: Uint8Array): void {
+    if (this.#raft.options.mutant !== "L31") incoming.sessions.push(row);
   }
 
   #fits({ meta, id, rows }: Incoming): boolean {
