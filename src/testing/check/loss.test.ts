@@ -60,9 +60,9 @@ describe("loss by write concern", () => {
         () => judge("leader", { wereAllKilled: true }),
       ],
       [
-        "a write by the leader, though nothing went wrong but a crash of others",
-        () => judge("leader", {}),
-        () => judge("leader", { disksLost: 1 }),
+        "a write by all five, after two disks were lost",
+        () => judge("all", { nodes: 5, disksLost: 2 }),
+        () => judge("all", { nodes: 5, disksLost: 3 }),
       ],
     ];
 
