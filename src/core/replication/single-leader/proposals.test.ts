@@ -5,7 +5,7 @@ import { encodeUtf8 } from "../../base/bytes.ts";
 import { commandMachine, encodeCommand } from "../../commands/command-machine.ts";
 import { lookupCommand } from "../../commands/table.ts";
 import type { LogPlace } from "../../contract/group.ts";
-import { bulkText, integer, NULL, OK } from "../../contract/reply.ts";
+import { bulkText, error, integer, NULL, NULL_ARRAY, OK } from "../../contract/reply.ts";
 import type { StateMachine } from "../../contract/state-machine.ts";
 import { MemoryStore } from "../../log/memory-store.ts";
 import { Memtable } from "../../log/memtable.ts";
@@ -265,6 +265,18 @@ test("a concern that is unmet at the deadline says that the write is applied", (
     { reply: { code: "CONCERN_UNMET", outcome: "applied" }, index: 3, durable: 2 },
   ]);
 });
+
+test.each([NULL_ARRAY, error("NOKEYSPACE", "Refused.")])(
+  "what was not carried out waits for no concern, and is not said to be applied: $kind",
+  (reply) => {
+    const desk = new Desk({}, { ...toyMachine, apply: () => reply });
+    const session = desk.register();
+    desk.forward([write(1, "SET a 1", -2, 500)], { session, count: 1 }, 100);
+    desk.commit("n2");
+    expect(desk.answers(100)).toMatchObject([{ sequence: 1, reply, durable: 2 }]);
+    expect(desk.proposals.deadline()).toBeNull();
+  },
+);
 
 test("concern leader is answered by the leader's disk alone", () => {
   const desk = new Desk();

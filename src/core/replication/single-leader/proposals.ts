@@ -494,6 +494,8 @@ export class Proposals implements Omit<AppliedListener, "onApplying"> {
 
   #isMet(write: PendingWrite): boolean {
     if (write.need.committed && write.answer === null) return false;
+    // What was not carried out has nothing to be durable, and must not be reported as applied.
+    if (write.answer !== null && saysNothingDone(write.answer.reply)) return true;
     return write.need.durable === 0 || durableCount(this.#raft, write.index) >= write.need.durable;
   }
 
@@ -675,6 +677,11 @@ export class Proposals implements Omit<AppliedListener, "onApplying"> {
     }
     return desk;
   }
+}
+
+/** A refusal, or that what the transaction had read holds no longer. */
+function saysNothingDone(reply: Reply): boolean {
+  return reply.kind === "error" || reply.kind === "nullArray";
 }
 
 /** Where a sequence that is not applied yet lies in our log; undefined if it does not. */
