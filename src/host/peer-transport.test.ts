@@ -215,7 +215,7 @@ describe("a node", () => {
     ["a frame that is none of messages", () => withHello(framed(Uint8Array.of(9, 9, 9, 9, 9)))],
     [
       "a frame longer than the limit",
-      () => withHello(Uint8Array.of(255, 255, 255, 255, 0, 0, 0, 0)),
+      () => withHello(new Uint8Array(FRAME_HEADER_BYTES).fill(255, 0, 4)),
     ],
   ])("closes a connection that brings %s", async (_, make) => {
     const a = await end("n1", "n2", await reserve());

@@ -89,6 +89,18 @@ describe("frames", () => {
     }
   });
 
+  it("whose header has a wrong bit in its length are refused at once, not waited for", () => {
+    for (let bit = 0; bit < 64; bit += 1) {
+      const reader = new FrameReader(crc32);
+      reader.push(encodeHandshake(hello, crc32));
+      reader.handshake();
+      const bad = framed(new Uint8Array(0));
+      bad[bit >> 3]! ^= 1 << (bit & 7);
+      reader.push(bad);
+      expect(() => reader.next(), `bit ${bit}`).toThrow(/length is damaged|at most/);
+    }
+  });
+
   it("longer than the limit are refused by their header alone", () => {
     const reader = new FrameReader(crc32);
     reader.push(encodeHandshake(hello, crc32));
@@ -100,7 +112,7 @@ describe("frames", () => {
   });
 
   it("refuse a long handshake by its header alone", () => {
-    const bad = encodeHandshake(hello, crc32).slice(0, 14);
+    const bad = encodeHandshake(hello, crc32).slice(0, 18);
     new DataView(bad.buffer).setUint32(6, HANDSHAKE_BYTES_MAX + 1, true);
     const reader = new FrameReader(crc32);
     reader.push(bad);

@@ -7,7 +7,7 @@ import type { Incarnation, NodeId } from "../contract/ids.ts";
  * The bytes between two nodes. A connection begins with a preamble (magic, protocol version) and
  * one handshake frame in each direction; everything after is frames of messages:
  *
- *     u32 payload length | u32 CRC-32 of the payload | payload
+ *     u32 length of the payload | u32 the same, inverted | u32 CRC-32 of the payload | payload
  *
  * The preamble and the handshake's layout stay the same in every version, so that nodes of
  * different versions can tell each other why they do not talk.
@@ -20,8 +20,8 @@ export const FRAME_BYTES_MAX = 64 << 20;
 /** A handshake is far smaller; until it is over, a peer may not make us hold more than this. */
 export const HANDSHAKE_BYTES_MAX = 4096;
 
-/** Bytes in front of a frame's payload: its length and its checksum. */
-export const FRAME_HEADER_BYTES = 8;
+/** Bytes in front of a frame's payload: its length, that again, and its checksum. */
+export const FRAME_HEADER_BYTES = 12;
 const PREAMBLE_BYTES = 6;
 /** "TFLP" in the order of the bytes. */
 const MAGIC = 0x504c4654;
@@ -47,7 +47,16 @@ export function sealFrame(frame: Uint8Array, checksum: Checksum): void {
   const bytes = frame.length - FRAME_HEADER_BYTES;
   assert(bytes >= 0 && bytes <= FRAME_BYTES_MAX, "a frame outside its limits");
   putU32(frame, 0, bytes);
-  putU32(frame, 4, checksum(frame.subarray(FRAME_HEADER_BYTES)));
+  putU32(frame, 4, inverted(bytes));
+  putU32(frame, 8, checksum(frame.subarray(FRAME_HEADER_BYTES)));
+}
+
+/**
+ * A length has to be believed before the payload is there that its checksum is of: with one bit
+ * wrong, it would have the reader wait for bytes that are the frames behind, and hear none of them.
+ */
+function inverted(length: number): number {
+  return ~length >>> 0;
 }
 
 /** A handshake with its preamble and frame, ready to be sent. */
@@ -155,10 +164,13 @@ export class FrameReader {
     const header = this.#peek(headed);
     const length = getU32(header, prefix);
     if (length > bytesMax) throw new FormatError(`a frame of ${length} bytes, at most ${bytesMax}`);
+    if (getU32(header, prefix + 4) !== inverted(length)) {
+      throw new FormatError("a frame whose length is damaged");
+    }
     if (this.#buffered < headed + length) return null;
     this.#take(headed);
     const payload = this.#take(length);
-    if (this.#checksum(payload) !== getU32(header, prefix + 4)) {
+    if (this.#checksum(payload) !== getU32(header, prefix + 8)) {
       throw new FormatError("a frame whose checksum does not match");
     }
     return payload;
