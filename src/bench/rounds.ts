@@ -22,15 +22,9 @@ export interface Measured {
 }
 
 /** Medians of one store under one shape of load. */
-export interface ShapeResult {
+export interface ShapeResult extends Window {
   readonly target: string;
   readonly shape: Shape;
-  readonly perSecond: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  readonly errors: number;
-  readonly firstError: string | null;
-  readonly loaderBusy: number | null;
   /** Rates of the rounds, in the order measured. */
   readonly rounds: readonly number[];
 }

@@ -125,13 +125,13 @@ export function boot(options: NodeOptions, parts: BootParts): OrderingLoop {
       ? openCheckpointFileStore({ disk, checksum, nextOp })
       : parts.openStore(nextOp),
   );
-  const recovery = recoverLog(disk, checksum, store.position, options.mutant ?? null);
+  const { mutant = null } = options;
+  const recovery = recoverLog(disk, checksum, store.position, mutant);
   if (recovery.kind === "corrupt") {
     const { position, reason } = recovery;
     throw new BootError("LOG_CORRUPT", `The log is damaged at ${position}: ${reason}`);
   }
   const memtable = new Memtable(store);
-  const { mutant = null } = options;
   const log = new LogWriter({ disk, checksum, nextOp, end: recovery.end, ...options.log, mutant });
   let checkpointer: Checkpointer | null = null;
   const requestCheckpoint = () => {

@@ -41,6 +41,7 @@ import {
 } from "./rows.ts";
 import { StateRows } from "./state-rows.ts";
 
+/** A session that is older than this has ended, for the mistake L41. */
 const L41_MS = 500;
 
 const REBUILDING = "This node's copy of the keyspace was found to be wrong and is being rebuilt.";
@@ -320,9 +321,10 @@ export class Applier {
     this.#writeSessions(prefix);
     for (const key of this.#entryRows) this.#memtable.delete(key);
     this.#entryRows = [];
+    const restart = this.#restart;
     // Entries that are not applied yet may lie in log segments that this checkpoint frees. Those
     // that wait for their group come behind it: they would be replayed on top of themselves.
-    for (let index = this.#restartIndex + 1; index <= this.#raft.writtenIndex; index += 1) {
+    for (let index = restart.index + 1; index <= this.#raft.writtenIndex; index += 1) {
       const key = prefix + ENTRIES + bigEndian(index);
       this.#memtable.put(key, log.entry(index));
       this.#entryRows.push(key);
@@ -330,9 +332,11 @@ export class Applier {
   }
 
   /** Where applying goes on after a restart from the checkpoint that begins. */
-  get #restartIndex(): LogIndex {
-    const { options, commitIndex } = this.#raft;
-    return options.mutant === "L34" ? commitIndex : this.#appliedIndex;
+  get #restart(): { readonly index: LogIndex; readonly term: Term } {
+    const { options, commitIndex, log } = this.#raft;
+    const applied = { index: this.#appliedIndex, term: this.#appliedTerm };
+    if (options.mutant !== "L34") return applied;
+    return { index: commitIndex, term: log.termAt(commitIndex) ?? applied.term };
   }
 
   #writeSessions(prefix: string): void {
@@ -348,11 +352,12 @@ export class Applier {
 
   #meta(): GroupMeta {
     const { log, options, term, vote } = this.#raft;
+    const restart = this.#restart;
     return {
       term,
       vote,
-      appliedIndex: this.#restartIndex,
-      appliedTerm: log.termAt(this.#restartIndex) ?? this.#appliedTerm,
+      appliedIndex: restart.index,
+      appliedTerm: restart.term,
       logTime: this.#logTime,
       generation: this.#generation,
       counts: this.#state.counts,

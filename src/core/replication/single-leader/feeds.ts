@@ -9,6 +9,9 @@ import type { Out } from "./raft.ts";
 
 type ChangesCall = Extract<GroupCall, { kind: "changes" }>;
 
+/** What it looks at of the replica's state. */
+type Followed = Pick<Applier, "changes" | "appliedIndex" | "appliedTerm" | "halted">;
+
 interface Waiting {
   readonly ticket: RequestId;
   readonly call: ChangesCall;
@@ -24,12 +27,12 @@ export const FEEDS_MAX = 10_000;
  * changes, in the same order, at every replica.
  */
 export class Feeds {
-  readonly #applier: Applier;
+  readonly #applier: Followed;
   #waiting: Waiting[] = [];
   /** How far the state had come when the waiting were last looked at. */
   #seen = 0;
 
-  constructor(applier: Applier) {
+  constructor(applier: Followed) {
     this.#applier = applier;
   }
 
@@ -81,10 +84,9 @@ export class Feeds {
       this.#reply(out, ticket, array([integer(log.start), integer(1), array([])]));
       return true;
     }
-    // A node may be asked to go on from where another one has been: it has to get there first.
-    if (after > appliedIndex && now < call.deadline) return false;
     const { changes, next } = log.read(after, call.prefix, call.countMax, appliedIndex);
     if (changes.length === 0 && now < call.deadline) {
+      // Not back to what is applied: a node may be asked to go on from where another one has been.
       waiting.after = Math.max(after, next);
       return false;
     }
