@@ -8,6 +8,7 @@ import { type Address, formatAddress } from "../host/address.ts";
 import { askNode, type LocalStatus, type NodeAddresses } from "../host/cluster-status.ts";
 import { EXIT, StartError } from "../host/exit-codes.ts";
 import type { ClusterFile } from "./cluster-file.ts";
+import { ProgressDeadline } from "./progress-deadline.ts";
 
 /** What the processes of a local cluster have in common. */
 export interface LocalClusterOptions {
@@ -191,7 +192,7 @@ export class LocalCluster {
 
   /**
    * Waits until these nodes (all, if not said) serve. Throws `StartError` when one ends, or gets
-   * nowhere for `timeoutMs`: after a crash there may be much to apply, and it takes what it takes.
+   * nowhere for `timeoutMs`: after a crash there may be much to apply, and that takes its time.
    */
   async waitReady(
     timeoutMs = 30_000,
@@ -199,18 +200,15 @@ export class LocalCluster {
     onProgress: (line: string) => void = () => {},
   ): Promise<void> {
     for (const id of ids) {
-      let deadline = performance.now() + timeoutMs;
+      const deadline = new ProgressDeadline(timeoutMs, performance.now());
       let sayAt = performance.now() + PROGRESS_MS;
-      let applied = -1;
       for (;;) {
         const status = await this.status(id);
         if (status?.ready === true && status.cluster === this.file.cluster) break;
         this.#checkAlive(id);
         const now = performance.now();
-        const found = status === null ? -1 : appliedEntries(status);
-        if (found > applied) deadline = now + timeoutMs;
-        applied = Math.max(applied, found);
-        if (now > deadline) throw this.#notReady(id, timeoutMs);
+        const applied = status === null ? -1 : appliedEntries(status);
+        if (deadline.isOver(applied, now)) throw this.#notReady(id, timeoutMs);
         if (now >= sayAt && status !== null) {
           onProgress(`${id} is not ready yet; it has applied ${applied} entries of its log.`);
           sayAt = now + PROGRESS_MS;
@@ -224,7 +222,7 @@ export class LocalCluster {
     const seconds = Math.round(timeoutMs / 1000);
     return new StartError(
       EXIT.unreachable,
-      `${id} is not ready, and got nowhere for ${seconds} s. ${lastWords(this.node(id).logFile)}`,
+      `${id} is not ready, and gets nowhere (${seconds} s). ${lastWords(this.node(id).logFile)}`,
     );
   }
 
